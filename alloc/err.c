@@ -1,0 +1,31 @@
+/* alloc/err.c -- error codes as sentences, and the version of the linked library.
+ *
+ * A sentence says what happened and what to do.  There is no table indexed by the code: a switch lets
+ * the compiler name the code that lacks a sentence.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <weft/base.h>
+
+const char *weft_err_text(weft_err err) {
+    switch (err) {
+    case WEFT_OK: return "success; nothing needs to be done";
+    case WEFT_E_INVALID:
+        return "an argument is out of range; compare it with the function's comment in the header";
+    case WEFT_E_SIZE:
+        return "the options struct has an unknown size; initialise it with its macro and build against the "
+               "headers of the linked library";
+    case WEFT_E_NOMEM:
+        return "memory or address space is exhausted; raise the memory limit (cgroup, ulimit -v) or keep "
+               "fewer fibers suspended";
+    case WEFT_E_THREAD:
+        return "no worker thread could be started; raise the limit on threads (ulimit -u, cgroup pids.max)";
+    case WEFT_E_CLOSED: return "the runtime is closed or was never open; open it first, and close it last";
+    case WEFT_E_INSIDE:
+        return "the call would wait for the runtime it is made from; make it from a plain thread, or use the "
+               "form that suspends the fiber";
+    case WEFT_E_LIMIT:
+        return "a documented limit is reached; release what is no longer used or raise the limit";
+    }
+    return "unknown error code; the headers and the linked library may be of different versions";
+}
+
+const char *weft_version(void) { return WEFT_VERSION_STRING; }

@@ -1,0 +1,51 @@
+/* weft/base.h -- what every Weft header shares: export marks, error codes, the version.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_BASE_H
+#define WEFT_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WEFT_VERSION_MAJOR 0
+#define WEFT_VERSION_MINOR 1
+#define WEFT_VERSION_PATCH 0
+#define WEFT_VERSION_STRING "0.1.0"
+
+#ifdef __cplusplus
+#define WEFT_BEGIN_C extern "C" {
+#define WEFT_END_C }
+#else
+#define WEFT_BEGIN_C
+#define WEFT_END_C
+#endif
+
+#define WEFT_API __attribute__((visibility("default")))
+#define WEFT_COLD __attribute__((cold, noinline))
+#define WEFT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define WEFT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+WEFT_BEGIN_C
+
+/* Every fallible call returns one of these; zero is success.  The numbers are part of the ABI:
+ * new codes go at the end. */
+typedef enum weft_err {
+    WEFT_OK = 0,
+    WEFT_E_INVALID,  /* an argument is out of its documented range */
+    WEFT_E_SIZE,     /* an options struct carries a size this library does not know */
+    WEFT_E_NOMEM,    /* memory, or address space for stacks, is exhausted */
+    WEFT_E_THREAD,   /* not one worker thread could be started */
+    WEFT_E_CLOSED,   /* the runtime is closed, or was never open */
+    WEFT_E_INSIDE,   /* the call would wait for the very runtime it is made from */
+    WEFT_E_LIMIT,    /* a documented limit is reached */
+} weft_err;
+
+/* What `err` means and what to do about it: one sentence, static, never NULL.
+ * [any thread] [never suspends] */
+WEFT_API const char *weft_err_text(weft_err err);
+
+/* The version of the library that is linked, "major.minor.patch".  [any thread] */
+WEFT_API const char *weft_version(void);
+
+WEFT_END_C
+#endif

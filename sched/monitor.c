@@ -1,0 +1,48 @@
+/* sched/monitor.c -- the tick monitor.
+ *
+ * A thread that comes by now and then and, while some workers sleep and others compute, sets TICK on the busy
+ * ones: at their next poll they offer work.  The request protocol does not need it (a worker asks everybody
+ * before it sleeps), so it is a net under it, and later the one who sees to timers of workers that compute.
+ *
+ * It costs the workers nothing: they never wake it.  Every TICK_NS while there is something to look after, then
+ * less and less often, up to REST_NS.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+#define TICK_NS INT64_C(10000000)
+#define REST_NS INT64_C(1280000000)
+
+static bool asleep(runtime *rt, unsigned i) {
+    return atom_load_rlx(&rt->idle.mask[i / 64]) >> (i % 64) & 1;
+}
+
+/* True if some worker sleeps while another does not. */
+static bool tick(runtime *rt) {
+    unsigned sleeping = 0;
+    for (unsigned i = 0; i < rt->n_workers; i++) sleeping += asleep(rt, i);
+    if (sleeping == 0 || sleeping == rt->n_workers) return false;
+    for (unsigned i = 0; i < rt->n_workers; i++)
+        if (!asleep(rt, i)) atom_or_rlx(rt->workers[i].attn, ATTN_TICK);
+    return true;
+}
+
+static void monitor(void *arg) {
+    runtime *rt = arg;
+    int64_t pause = TICK_NS;
+    while (!atom_load_acq(&rt->monitor_stop)) {
+        weft__os_futex_wait(&rt->monitor_stop, 0, pause);
+        pause = tick(rt) ? TICK_NS : pause < REST_NS ? pause * 2 : REST_NS;
+    }
+}
+
+void weft__monitor_start(runtime *rt) {
+    rt->monitor_started = weft__os_thread_start(&rt->monitor, "weft-monitor", monitor, rt) == WEFT_OK;
+}
+
+void weft__monitor_stop(runtime *rt) {
+    if (!rt->monitor_started) return;
+    atom_store_rel(&rt->monitor_stop, 1);
+    weft__os_futex_wake(&rt->monitor_stop, 1);
+    weft__os_thread_join(rt->monitor);
+}

@@ -1,0 +1,316 @@
+/* sched/runtime.c -- opening and closing a runtime, and the way in from plain threads.
+ *
+ * Start: the opening thread makes everything, starts the threads one by one, waits until each has arrived with
+ * a carrier of its own, fixes the number of workers and opens the gate.  A thread that cannot be started ends
+ * the row there: the runtime goes on with those that were.  Nothing runs before the gate, so a failure only
+ * has to send the arrived threads home.
+ *
+ * Stop: no call is in progress (the registry saw to that), so there is no work.  `stopping` is set, sleepers are
+ * woken, and each worker leaves its loop; none of the threads ends before all have left, because a searching
+ * worker may still write to another one's attention word, which is thread-local.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include <weft/runtime.h>
+#include "alloc/heap.h"
+#include "sched/join.h"
+#include "sched/registry.h"
+#include "sched/report.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+#define RING_FIRST 256     /* slots of a worker's first ring */
+#define SEARCH_US 50       /* search this long before sleeping, if every worker has a processor */
+#define STOP_LOOK_NS 1000000
+
+/* ---- workers ---------------------------------------------------------------------------------------- */
+
+static void gate_wait(runtime *rt) {
+    while (atom_load_acq(&rt->gate) == GATE_SHUT) weft__os_futex_wait(&rt->gate, GATE_SHUT, -1);
+}
+
+/* Arrivals and departures share one futex word; `alive` never passes through a value twice in one direction. */
+static void alive_change(runtime *rt, uint32_t by) {
+    atom_add_ar(&rt->alive, by);
+    weft__os_futex_wake(&rt->alive, INT32_MAX);
+}
+
+static void alive_wait(runtime *rt, uint32_t value) {
+    for (uint32_t now; (now = atom_load_acq(&rt->alive)) != value;) weft__os_futex_wait(&rt->alive, now, -1);
+}
+
+void weft__worker_thread(void *arg) {
+    worker *w = arg;
+    runtime *rt = w->rt;
+    _Atomic uint32_t *attn = weft__thread_attn();
+    w->attn = attn;
+    if (rt->pin) weft__os_pin(w->index);
+    weft__ctx_adopt(&w->thread);
+    fiber *first = weft__carrier_get(w);
+    w->started = first != NULL;
+    alive_change(rt, 1);
+    gate_wait(rt);
+    if (first && atom_load_rlx(&rt->gate) == GATE_OPEN) {
+        atom_store_rlx(attn, 0);
+        weft__fiber_enter(w, first);
+        atom_store_rlx(attn, ATTN_PLAIN);
+        first = w->running;
+    }
+    if (first) weft__carrier_drop(w, first);
+    weft__carriers_drop(w);
+    weft__ctx_fini(&w->thread);
+    weft__stack_cache_close(w->stacks);
+    alive_change(rt, (uint32_t)-1);
+    alive_wait(rt, 0);
+}
+
+static bool worker_make(runtime *rt, unsigned i) {
+    worker *w = &rt->workers[i];
+    w->rt = rt;
+    w->index = i;
+    w->rng = UINT64_C(0x9e3779b97f4a7c15) * (i + 1);
+    w->share = 1;
+    w->stacks = weft__stack_cache_open(rt->pool);
+    deque_ring *r = weft__heap_alloc(DEQUE_RING_BYTES(RING_FIRST), 64);
+    if (r) r->capacity = RING_FIRST;
+    atom_store_rlx(&w->deque.ring, r);
+    return w->stacks && r;
+}
+
+static void worker_free(worker *w) {
+    deque_ring *r = atom_load_rlx(&w->deque.ring);
+    while (r) {
+        deque_ring *older = r->replaced;
+        weft__heap_free(r, DEQUE_RING_BYTES(r->capacity));
+        r = older;
+    }
+}
+
+/* ---- open and close --------------------------------------------------------------------------------- */
+
+static void runtime_free(runtime *rt) {
+    for (unsigned i = 0; rt->workers && i < rt->workers_bytes / sizeof(worker); i++) worker_free(&rt->workers[i]);
+    weft__heap_free(rt->workers, rt->workers_bytes);
+    if (rt->pool) weft__stack_pool_close(rt->pool);
+    weft__heap_free(rt, sizeof *rt);
+}
+
+static void close_unused_caches(runtime *rt, unsigned from) {
+    for (unsigned i = from; i < rt->workers_bytes / sizeof(worker); i++)
+        if (rt->workers[i].stacks) weft__stack_cache_close(rt->workers[i].stacks);
+}
+
+static runtime *runtime_make(unsigned workers, stack_class cls, bool pin) {
+    runtime *rt = weft__heap_alloc(sizeof *rt, WEFT__LINE);
+    if (!rt) return NULL;
+    rt->pin = pin;
+    rt->stack_cls = cls;
+    rt->inject_last = &rt->inject_first;
+    rt->ticks_per_us = weft__os_ticks_per_us();
+    rt->search_ticks = (workers <= weft__os_cpus() ? SEARCH_US : 1) * rt->ticks_per_us;
+    rt->workers_bytes = workers * sizeof(worker);
+    rt->workers = weft__heap_alloc(rt->workers_bytes, _Alignof(worker));
+    bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK;
+    for (unsigned i = 0; ok && i < workers; i++) ok = worker_make(rt, i);
+    if (ok) return rt;
+    if (rt->workers) close_unused_caches(rt, 0);
+    runtime_free(rt);
+    return NULL;
+}
+
+/* Starts as many of the threads as there are to be had; returns how many. */
+static unsigned start_threads(runtime *rt, unsigned wanted, weft_err *err) {
+    unsigned n = 0;
+    for (; n < wanted; n++) {
+        char name[] = "weft-0000";
+        for (unsigned d = n, at = 8; d; d /= 10) name[at--] = (char)('0' + d % 10);
+        *err = weft__os_thread_start(&rt->workers[n].os, name, weft__worker_thread, &rt->workers[n]);
+        if (*err != WEFT_OK) break;
+    }
+    alive_wait(rt, n);
+    return n;
+}
+
+static bool all_started(const runtime *rt, unsigned n) {
+    for (unsigned i = 0; i < n; i++)
+        if (!rt->workers[i].started) return false;
+    return true;
+}
+
+static void open_gate(runtime *rt, uint32_t how) {
+    atom_store_rel(&rt->gate, how);
+    weft__os_futex_wake(&rt->gate, INT32_MAX);
+}
+
+static void join_threads(runtime *rt, unsigned n) {
+    for (unsigned i = 0; i < n; i++) weft__os_thread_join(rt->workers[i].os);
+}
+
+/* Threads and gate.  On error nothing of it is left. */
+static weft_err runtime_start(runtime *rt, unsigned wanted) {
+    weft_err err = WEFT_OK;
+    unsigned n = start_threads(rt, wanted, &err);
+    close_unused_caches(rt, n);
+    if (n == 0) return err;
+    if (!all_started(rt, n)) {
+        open_gate(rt, GATE_ABANDONED);
+        join_threads(rt, n);
+        return WEFT_E_NOMEM;
+    }
+    rt->n_workers = rt->idle.workers = n;
+    open_gate(rt, GATE_OPEN);
+    weft__monitor_start(rt);
+    return WEFT_OK;
+}
+
+static void runtime_stop(runtime *rt) {
+    weft__monitor_stop(rt);
+    atom_store_seq(&rt->stopping, 1);
+    for (uint32_t now; (now = atom_load_acq(&rt->alive)) != 0;) {
+        weft__wake_all(rt);
+        weft__os_futex_wait(&rt->alive, now, STOP_LOOK_NS);
+    }
+    join_threads(rt, rt->n_workers);
+    weft__report_close();
+    runtime_free(rt);
+}
+
+static weft_err runtime_open(const weft_options *o, runtime **out) {
+    weft_options defaults = {.size = sizeof defaults};
+    if (!o) o = &defaults;
+    if (o->size != sizeof *o) return WEFT_E_SIZE;
+    stack_class cls = weft__stack_class_for(o->stack_bytes);
+    if (o->workers > IDLE_WORKERS_MAX || cls == STACK_CLASSES) return WEFT_E_INVALID;
+    unsigned workers = o->workers ? o->workers : weft__os_cpus();
+    if (workers > IDLE_WORKERS_MAX) workers = IDLE_WORKERS_MAX;
+    weft_err err = weft__report_open();
+    if (err != WEFT_OK) return err;
+    runtime *rt = runtime_make(workers, cls, o->pin);
+    err = rt ? runtime_start(rt, workers) : WEFT_E_NOMEM;
+    if (err == WEFT_OK) {
+        *out = rt;
+        return WEFT_OK;
+    }
+    if (rt) runtime_free(rt);
+    weft__report_close();
+    return err;
+}
+
+weft_err weft_open(const weft_options *options, weft_runtime **out) {
+    if (!out) return WEFT_E_INVALID;
+    *out = NULL;
+    runtime *rt;
+    weft_err err = runtime_open(options, &rt);
+    if (err != WEFT_OK) return err;
+    *out = weft__registry_add(rt);
+    if (*out) return WEFT_OK;
+    runtime_stop(rt);
+    return WEFT_E_LIMIT;
+}
+
+weft_err weft_close(weft_runtime *handle) {
+    if (thread_fiber()) return WEFT_E_INSIDE;
+    runtime *rt = weft__registry_retire(handle);
+    if (!rt) return WEFT_E_CLOSED;
+    runtime_stop(rt);
+    return WEFT_OK;
+}
+
+/* ---- tasks from outside ----------------------------------------------------------------------------- */
+
+static void root_run(weft_task *task, weft_head head) {
+    root_task *root = (root_task *)task;
+    (void)head;
+    root->fn(root->arg);
+}
+
+weft_task *weft__inject_take(runtime *rt) {
+    spin_lock(&rt->inject_lock);
+    root_task *root = rt->inject_first;
+    if (root) {
+        rt->inject_first = root->next;
+        if (!root->next) rt->inject_last = &rt->inject_first;
+        atom_sub_ar(&rt->injected, 1);
+    }
+    spin_unlock(&rt->inject_lock);
+    return root ? &root->task : NULL;
+}
+
+static void inject(runtime *rt, root_task *root) {
+    spin_lock(&rt->inject_lock);
+    *rt->inject_last = root;
+    rt->inject_last = &root->next;
+    atom_add_seq(&rt->injected, 1); /* N1 of sched/idle.h */
+    spin_unlock(&rt->inject_lock);
+    weft__work_injected(rt);
+}
+
+/* The waiting thread may free the root as soon as it sees `done`; the wake then goes to an address nobody
+ * waits at, which the kernel ignores. */
+void weft__root_done(root_task *root) {
+    _Atomic uint32_t *done = &root->done;
+    atom_store_rel(done, 1);
+    weft__os_futex_wake(done, 1);
+}
+
+static void call(runtime *rt, void (*fn)(void *), void *arg) {
+    static const weft_site site = {root_run, "main task", "weft_call", 0};
+    root_task root = {.fn = fn, .arg = arg};
+    root.task.site = (uintptr_t)&site | WEFT__SHARED;
+    atom_store_rlx(&root.task.join, (uintptr_t)&root | JOIN_ROOT);
+    inject(rt, &root);
+    while (!atom_load_acq(&root.done)) weft__os_futex_wait(&root.done, 0, -1);
+}
+
+weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
+    if (!fn) return WEFT_E_INVALID;
+    if (thread_fiber()) return WEFT_E_INSIDE;
+    runtime *rt = weft__registry_enter(handle);
+    if (!rt) return WEFT_E_CLOSED;
+    call(rt, fn, arg);
+    weft__registry_leave(handle);
+    return WEFT_OK;
+}
+
+weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg) {
+    if (!fn) return WEFT_E_INVALID;
+    if (thread_fiber()) return WEFT_E_INSIDE;
+    weft_runtime *handle;
+    weft_err err = weft_open(options, &handle);
+    if (err != WEFT_OK) return err;
+    err = weft_call(handle, fn, arg);
+    weft_close(handle);
+    return err;
+}
+
+/* ---- questions -------------------------------------------------------------------------------------- */
+
+unsigned weft_workers(weft_runtime *handle) {
+    if (!handle) {
+        fiber *f = thread_fiber();
+        return f ? f->w->rt->n_workers : 0;
+    }
+    runtime *rt = weft__registry_enter(handle);
+    if (!rt) return 0;
+    unsigned n = rt->n_workers;
+    weft__registry_leave(handle);
+    return n;
+}
+
+weft_err weft_runtime_stats(weft_runtime *handle, weft_stats *out) {
+    if (!out) return WEFT_E_INVALID;
+    if (out->size != sizeof *out) return WEFT_E_SIZE;
+    runtime *rt = weft__registry_enter(handle);
+    if (!rt) return WEFT_E_CLOSED;
+    *out = (weft_stats){.size = sizeof *out};
+    for (unsigned i = 0; i < rt->n_workers; i++) {
+        worker_stats *s = &rt->workers[i].stats;
+        out->published += atom_load_rlx(&s->published);
+        out->stolen += atom_load_rlx(&s->stolen);
+        out->taken_back += atom_load_rlx(&s->taken_back);
+        out->suspended += atom_load_rlx(&s->suspended);
+        out->wakes += atom_load_rlx(&s->wakes);
+        out->parks += atom_load_rlx(&s->parks);
+        out->stacks += atom_load_rlx(&s->stacks);
+    }
+    weft__registry_leave(handle);
+    return WEFT_OK;
+}

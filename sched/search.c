@@ -1,0 +1,185 @@
+/* sched/search.c -- where a worker without work looks, in which order, and how it goes to sleep.
+ *
+ *   own resumable fibers, own shared children (newest first), tasks from outside, other workers' shared
+ *   children (oldest first); then a request to each busy worker, a while of looking again, and sleep
+ *   (sched/idle.h)
+ *
+ * A request is the WANT bit in a worker's attention word.  Two pauses keep tiny tasks from being torn apart
+ * by an idle thief, the collapse that most runtimes show on two workers: a thief whose last steals were not
+ * worth it waits before it asks again (ask_after), and nobody asks a worker whose offers keep coming back
+ * (calm_until).  Before it sleeps a worker asks everybody regardless, so no request is ever forgotten.
+ *
+ * Rejected: last victim first (hammers one line); asking all the time.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "alloc/arch.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+#define PAY_US 1            /* a stolen task shorter than this was not worth it */
+#define ASK_PAUSE_MAX_US 32 /* longest pause between requests; shorter than the search before sleep */
+
+static inline worker *worker_of(idle *d, unsigned i) {
+    runtime *rt = (runtime *)((char *)d - offsetof(runtime, idle));
+    return &rt->workers[i];
+}
+
+/* ---- the four functions of sched/idle.h ------------------------------------------------------------- */
+
+bool weft__idle_public_work(idle *d) {
+    runtime *rt = (runtime *)((char *)d - offsetof(runtime, idle));
+    if (atom_load_seq(&rt->injected) || atom_load_seq(&rt->stopping)) return true;
+    for (unsigned i = 0; i < rt->n_workers; i++)
+        if (deque_size(&rt->workers[i].deque)) return true;
+    return false;
+}
+
+static void ask(worker *v) {
+    if (!(atom_load_rlx(v->attn) & ATTN_WANT)) atom_or_rlx(v->attn, ATTN_WANT);
+}
+
+/* An offer that was taken back meanwhile has used up the earlier request, so ask again. */
+bool weft__idle_rescan(idle *d, unsigned self) {
+    bool found = weft__idle_public_work(d);
+    for (unsigned i = 0; !found && i < d->workers; i++)
+        if (i != self) ask(worker_of(d, i));
+    return found;
+}
+
+void weft__idle_post(idle *d, unsigned i) {
+    worker *w = worker_of(d, i);
+    atom_store_rel(&w->permit, 1);
+    weft__os_futex_wake(&w->permit, 1);
+}
+
+void weft__idle_sleep(idle *d, unsigned i) {
+    worker *w = worker_of(d, i);
+    while (!atom_load_acq(&w->permit)) weft__os_futex_wait(&w->permit, 0, -1);
+    atom_store_rlx(&w->permit, 0);
+}
+
+void weft__work_offered(worker *w) {
+    if (idle_notify(&w->rt->idle)) worker_count(&w->stats.wakes);
+}
+
+void weft__work_injected(runtime *rt) { idle_notify(&rt->idle); }
+
+/* Each woken worker is handed a search token, as wake_one would. */
+void weft__wake_all(runtime *rt) {
+    for (unsigned i = 0; i < rt->n_workers; i++) {
+        if (!idle_claim(&rt->idle, i)) continue;
+        atom_add_seq(&rt->idle.nsearch, 1);
+        weft__idle_post(&rt->idle, i);
+    }
+}
+
+/* ---- victims ------------------------------------------------------------------------------------------
+ * Victim order is behind this one function: a random start, then everybody once.  With one cache cluster
+ * there is no nearer worker; a topology would be fed in here. */
+static unsigned first_victim(worker *w) {
+    w->rng ^= w->rng << 13;
+    w->rng ^= w->rng >> 7;
+    w->rng ^= w->rng << 17;
+    return (unsigned)(((w->rng & UINT32_MAX) * w->rt->n_workers) >> 32);
+}
+
+static bool asleep(const worker *v) {
+    return atom_load_rlx(&v->rt->idle.mask[v->index / 64]) >> (v->index % 64) & 1;
+}
+
+static weft_task *try_victim(worker *w, worker *v, uint64_t now) {
+    void *item;
+    for (;;) {
+        switch (deque_steal(&v->deque, &item)) {
+        case DEQUE_OK:
+            worker_count(&w->stats.stolen);
+            return item;
+        case DEQUE_LOST:
+            continue; /* somebody got an item: the system made progress */
+        default:
+            if (now >= w->ask_after && now >= atom_load_rlx(&v->calm_until) && !asleep(v)) ask(v);
+            return NULL;
+        }
+    }
+}
+
+static weft_task *try_all_victims(worker *w) {
+    unsigned n = w->rt->n_workers, at = first_victim(w);
+    uint64_t now = arch_ticks();
+    for (unsigned i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
+        if (at == w->index) continue;
+        weft_task *t = try_victim(w, &w->rt->workers[at], now);
+        if (t) return t;
+    }
+    return NULL;
+}
+
+void weft__steal_took(worker *w, uint64_t ticks) {
+    uint64_t us = w->rt->ticks_per_us;
+    if (ticks >= PAY_US * us) {
+        w->ask_pause = 0;
+        return;
+    }
+    w->ask_pause = w->ask_pause ? w->ask_pause * 2 : us / 4 + 1;
+    if (w->ask_pause > ASK_PAUSE_MAX_US * us) w->ask_pause = ASK_PAUSE_MAX_US * us;
+    w->ask_after = arch_ticks() + w->ask_pause;
+}
+
+/* ---- looking for work ------------------------------------------------------------------------------- */
+
+/* Work that needs no search. */
+static work at_hand(worker *w) {
+    work found = {NULL, w->ready, false};
+    if (found.fiber) {
+        w->ready = found.fiber->next;
+        return found;
+    }
+    found.task = deque_pop(&w->deque);
+    if (!found.task && atom_load_acq(&w->rt->injected)) found.task = weft__inject_take(w->rt);
+    return found;
+}
+
+/* Counted as searching.  Returns without work after a while, or at shutdown. */
+static work search(worker *w) {
+    runtime *rt = w->rt;
+    uint64_t until = arch_ticks() + rt->search_ticks;
+    for (;;) {
+        work found = {try_all_victims(w), NULL, true};
+        if (found.task) return found;
+        found = at_hand(w);
+        if (found.task || found.fiber) return found;
+        if (arch_ticks() >= until || atom_load_rlx(&rt->stopping)) return found;
+        for (int i = 0; i < 4; i++) arch_relax();
+    }
+}
+
+/* Half of the workers at most search at a time. */
+static bool may_search(const runtime *rt) {
+    return 2 * atom_load_rlx(&rt->idle.nsearch) < rt->n_workers;
+}
+
+work weft__work_next(worker *w) {
+    runtime *rt = w->rt;
+    work found = at_hand(w);
+    if (found.task || found.fiber) return found;
+    bool searching = may_search(rt);
+    if (searching) idle_search(&rt->idle);
+    for (;;) {
+        if (searching) {
+            found = search(w);
+            if (found.task || found.fiber) {
+                idle_found(&rt->idle);
+                return found;
+            }
+        }
+        if (atom_load_acq(&rt->stopping)) {
+            if (searching) atom_sub_seq(&rt->idle.nsearch, 1);
+            return found;
+        }
+        worker_count(&w->stats.parks);
+        searching = idle_park(&rt->idle, w->index, searching);
+        if (!searching) { /* there is work: search for it, throttled or not */
+            idle_search(&rt->idle);
+            searching = true;
+        }
+    }
+}

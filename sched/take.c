@@ -1,0 +1,160 @@
+/* sched/take.c -- the slow halves of fork and join.
+ *
+ * fork comes here when its worker's attention is wanted, or on a plain thread.  join comes here when the child
+ * was offered to others, is not the newest, or would not fit on the stack.  Three ways out of a join:
+ *
+ *   take it   private, or shared and still the newest of this worker's deque: the caller calls it
+ *   wait      stolen, or under newer items: look briefly, then leave the stack; whoever finishes the child
+ *             goes on with this fiber
+ *   move it   the stack is short: the child runs on a stack of its own, this fiber waits for it
+ *
+ * Who runs a child inline joins it: no unrelated work ever runs on top of a fiber's stack, with one exception
+ * when stacks have run out (help_until_done), where waiting would be the end.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/take.h"
+#include "alloc/arch.h"
+#include "sched/join.h"
+#include "sched/misuse.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+#define LOOK_TICKS_US 1 /* look this long for a stolen child to end before leaving the stack */
+
+static const weft_site *site_of(const weft_task *t) {
+    return (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
+}
+
+/* The newest child must lie in a live frame: below `sp`, on this stack, nothing is alive. */
+static void check_alive(const fiber *f, const char *sp) {
+    const char *head = (const char *)f->pub.head;
+    if (WEFT_LIKELY(head == (const char *)&f->pub.root || head < f->stk.lo || head >= sp)) return;
+    weft__misuse("a child was forked and its descriptor's frame returned before it was joined; join every "
+                 "child in the function that forked it");
+}
+
+/* ---- fork ------------------------------------------------------------------------------------------- */
+
+uintptr_t weft__fork_slow_at(weft_task *t, const weft_site *site, weft_task *head, const char *sp) {
+    fiber *f = thread_fiber();
+    if (!f) { /* plain thread: whoever joins calls it */
+        t->site = (uintptr_t)site | WEFT__SHARED;
+        t->older = head;
+        return 1;
+    }
+    check_alive(f, sp);
+    if (head && head != f->pub.head)
+        weft__misuse("a kernel forked '%s' at %s:%d below a head that is not the newest child; pass on the head "
+                     "that weft_kernel_fork returned, and join in reverse order",
+                     site->name, site->file, site->line);
+    t->site = (uintptr_t)site;
+    t->older = f->pub.head;
+    t->older->newer = t;
+    f->pub.head = t;
+    weft__attend(f);
+    return 1;
+}
+
+/* ---- join ------------------------------------------------------------------------------------------- */
+
+/* Take t out of its fiber's list of children. */
+static void unlink_child(fiber *f, weft_task *t) {
+    if (f->pub.head == t) {
+        f->pub.head = t->older;
+    } else {
+        t->newer->older = t->older;
+        t->older->newer = t->newer;
+    }
+    if (f->anchor == t) f->anchor = t->older;
+}
+
+static bool stack_is_short(const fiber *f) { return arch_sp() < f->pub.low; }
+
+/* Run t on a stack of its own and wait for it.  False: there is no stack to be had. */
+static bool run_elsewhere(fiber *f, weft_task *t) {
+    fiber *carrier = weft__carrier_get(f->w);
+    if (!carrier) return false;
+    weft__share_all(f);
+    atom_store_rlx(&t->join, (uintptr_t)f);
+    worker_count(&f->w->stats.suspended);
+    weft__fiber_switch(f, carrier, (after){AFTER_RUN, f, t});
+    return true;
+}
+
+/* No stack for another carrier: run this worker's own shared work on this stack until t is done. */
+static void help_until_done(fiber *f, weft_task *t) {
+    while (!join_done(&t->join)) {
+        weft_task *other = deque_pop(&f->w->deque);
+        if (!other) {
+            weft__os_yield();
+            continue;
+        }
+        fiber *waiter = weft__task_run(f, other);
+        if (waiter) weft__ready_push(f->w, waiter);
+    }
+}
+
+static bool done_soon(worker *w, weft_task *t) {
+    uint64_t until = arch_ticks() + LOOK_TICKS_US * w->rt->ticks_per_us;
+    do {
+        if (join_done(&t->join)) return true;
+        arch_relax();
+    } while (arch_ticks() < until);
+    return false;
+}
+
+static void wait_for(fiber *f, weft_task *t) {
+    worker *w = f->w;
+    if (place_worker(t->place) == w->index) weft__offer_waited(w);
+    if (join_done(&t->join) || done_soon(w, t)) return;
+    fiber *carrier = weft__carrier_get(w);
+    if (!carrier) {
+        help_until_done(f, t);
+        return;
+    }
+    weft__share_all(f);
+    worker_count(&w->stats.suspended);
+    weft__fiber_switch(f, carrier, (after){AFTER_PARK, f, t});
+}
+
+/* A shared child: true if it is ours again. */
+static bool take_back(fiber *f, weft_task *t) {
+    worker *w = f->w;
+    if (place_worker(t->place) != w->index) return false;
+    if (deque_take(&w->deque, place_index(t->place)) != DEQUE_OK) return false;
+    worker_count(&w->stats.taken_back);
+    weft__offer_unpaid(w);
+    return true;
+}
+
+static void check_joinable(const weft_task *t) {
+    if (WEFT_LIKELY(t->site != WEFT__JOINED && site_of(t))) return;
+    weft__misuse("a child was joined twice, or its descriptor was never forked; join each forked child once");
+}
+
+uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
+    fiber *f = thread_fiber();
+    check_joinable(t);
+    if (!f) {
+        t->site = WEFT__JOINED;
+        return true;
+    }
+    check_alive(f, sp);
+    bool shared = t->site & WEFT__SHARED, mine = !shared;
+    unlink_child(f, t);
+    if (shared) mine = take_back(f, t);
+    if (!mine)
+        wait_for(f, t);
+    else if (stack_is_short(f) && run_elsewhere(f, t))
+        mine = false;
+    t->site = WEFT__JOINED;
+    return mine;
+}
+
+#if defined(__x86_64__)
+void weft__never(void) { weft__misuse("a slow path returned nothing: this is a defect of Weft"); }
+#else
+uintptr_t weft__fork_slow_call(weft_task *t, const weft_site *site, weft_task *head) {
+    return weft__fork_slow_at(t, site, head, __builtin_dwarf_cfa());
+}
+uintptr_t weft__take_slow_call(weft_task *t) { return weft__take_slow_at(t, __builtin_dwarf_cfa()); }
+#endif

@@ -1,0 +1,30 @@
+/* sched/thread.h -- what a thread knows about itself: its running fiber and its attention word.
+ *
+ * The block lives at the thread-local symbol `weft__tls`, whose layout the inlined code of weft/fork.h and
+ * weft/kernel.h knows: the fiber at offset 0, the attention word at offset 8.  A thread without a runtime
+ * has no fiber and PLAIN set for good, so that every fork there takes the slow path.
+ *
+ * attn: any thread sets bits, the owner polls with a relaxed load at each fork and clears with an RMW.
+ * Relaxed is enough: the accesses of the idle protocol that follow a request carry the ordering
+ * (tests/model, idle).
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_SCHED_THREAD_H
+#define WEFT_SCHED_THREAD_H
+
+#include "alloc/atomic.h"
+#include "sched/fiber.h"
+
+enum {
+    ATTN_WANT = 1,  /* a worker without work asks for some */
+    ATTN_TICK = 2,  /* the monitor came by: offer work if anybody is idle */
+    ATTN_PLAIN = 4, /* no runtime on this thread */
+};
+
+/* The calling thread's running fiber, NULL on a plain thread.  Evaluated anew at each call. */
+static inline fiber *thread_fiber(void) { return (fiber *)weft__self(); }
+
+/* Owner only.  Not inlined: the address of the block is computed here and dies here. */
+void weft__thread_set(fiber *f);
+_Atomic uint32_t *weft__thread_attn(void);
+
+#endif

@@ -1,0 +1,191 @@
+/* tests/model/explorer/machine.c -- see machine.h.
+ *
+ * Hashes: the hash of a message is made of its writer's history, its place and its location; a thread's
+ * history is made of the hashes of all messages it read and wrote.  So the histories of all threads together
+ * determine the state of the whole machine, whatever the order in which independent steps were done.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "tests/model/explorer/machine.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool machine_sc;
+
+static location locations[LOCATIONS];
+static unsigned n_locations;
+
+uint64_t machine_mix(uint64_t a, uint64_t b) {
+    uint64_t x = a * UINT64_C(0x9e3779b97f4a7c15) ^ (b + UINT64_C(0x2545f4914f6cdd1d));
+    x = (x ^ x >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    x = (x ^ x >> 29) * UINT64_C(0xd6e8feb86659fd93);
+    return x ^ x >> 32;
+}
+
+void machine_reset(void) { n_locations = 0; }
+
+void machine_start_thread(view *v, unsigned thread) {
+    memset(v, 0, sizeof *v);
+    v->clock[thread] = 1;
+}
+
+static uint64_t fetch(volatile void *p, size_t bytes) {
+    uint64_t v = 0;
+    memcpy(&v, (void *)p, bytes);
+    return v;
+}
+
+static location *locate(volatile void *p, size_t bytes) {
+    for (unsigned i = 0; i < n_locations; i++)
+        if (locations[i].address == p) return &locations[i];
+    if (n_locations == LOCATIONS) {
+        fprintf(stderr, "model: more than %d atomic variables\n", LOCATIONS);
+        exit(2);
+    }
+    location *l = &locations[n_locations++];
+    memset(l, 0, offsetof(location, m));
+    l->address = p;
+    l->bytes = bytes;
+    memset(&l->m[0], 0, sizeof l->m[0]);
+    l->m[0].value = fetch(p, bytes);
+    l->m[0].hash = machine_mix((uintptr_t)p, 1);
+    return l;
+}
+
+static void join(view *to, const view *from) {
+    for (unsigned i = 0; i < LOCATIONS; i++)
+        if (to->at[i] < from->at[i]) to->at[i] = from->at[i];
+    for (unsigned i = 0; i < MODEL_THREADS; i++)
+        if (to->clock[i] < from->clock[i]) to->clock[i] = from->clock[i];
+}
+
+static bool acquires(int order) { return order == MODEL_ACQ || order == MODEL_AR || order == MODEL_SEQ; }
+static bool releases(int order) { return order == MODEL_REL || order == MODEL_AR || order == MODEL_SEQ; }
+
+/* As alloc/atomic.h has it. */
+static int failure_order(int order) {
+    return order == MODEL_RLX || order == MODEL_REL ? MODEL_RLX : MODEL_ACQ;
+}
+
+static unsigned oldest_readable(const view *v, const location *l, int order) {
+    if (machine_sc) return l->newest;
+    unsigned at = v->at[l - locations];
+    return order == MODEL_SEQ && l->newest_seq > at ? l->newest_seq : at;
+}
+
+/* A compare-and-exchange that finds what it expects succeeds, and then it has read the newest. */
+static bool cas_may_read(const location *l, const access *a, unsigned i) {
+    return i == l->newest || l->m[i].value != a->expected;
+}
+
+static int load_order(const access *a) { return a->kind == MODEL_CAS ? failure_order(a->order) : a->order; }
+
+unsigned machine_options(const view *v, const access *a) {
+    if (a->kind != MODEL_LOAD && a->kind != MODEL_CAS) return 1;
+    location *l = locate(a->p, a->bytes);
+    unsigned n = 0;
+    for (unsigned i = oldest_readable(v, l, load_order(a)); i <= l->newest; i++)
+        if (a->kind == MODEL_LOAD || cas_may_read(l, a, i)) n++;
+    return n;
+}
+
+/* Option 0 is the newest. */
+static unsigned pick(const view *v, const location *l, const access *a, unsigned option) {
+    unsigned oldest = oldest_readable(v, l, load_order(a)), i = l->newest;
+    for (;; i--) {
+        if (a->kind == MODEL_CAS && !cas_may_read(l, a, i)) continue;
+        if (option-- == 0) return i;
+        if (i == oldest) abort();
+    }
+}
+
+static uint64_t combine(const access *a, uint64_t old) {
+    switch (a->kind) {
+    case MODEL_ADD: return old + a->operand;
+    case MODEL_SUB: return old - a->operand;
+    case MODEL_OR: return old | a->operand;
+    case MODEL_AND: return old & a->operand;
+    default: return a->operand;
+    }
+}
+
+static uint64_t truncate_to(uint64_t v, size_t bytes) {
+    return bytes == 8 ? v : v & ((UINT64_C(1) << 8 * bytes) - 1);
+}
+
+static void touch(location *l, const view *v, unsigned thread, access *a) {
+    a->unordered = l->born > v->clock[l->born_by];
+    l->accessed[thread] = v->clock[thread];
+}
+
+/* Append a message; `continued`: the one a read-modify-write read. */
+static void append(location *l, view *v, unsigned thread, const access *a, uint64_t value,
+                   const message *continued, uint64_t *history) {
+    if (++l->newest == MESSAGES) {
+        fprintf(stderr, "model: more than %d stores to one variable\n", MESSAGES);
+        exit(2);
+    }
+    unsigned id = (unsigned)(l - locations);
+    message *m = &l->m[l->newest];
+    v->at[id] = (uint8_t)l->newest;
+    if (releases(a->order))
+        m->carried = *v;
+    else
+        memset(&m->carried, 0, sizeof m->carried);
+    if (continued) join(&m->carried, &continued->carried);
+    if (a->order == MODEL_SEQ) l->newest_seq = l->newest;
+    m->value = truncate_to(value, l->bytes);
+    memcpy((void *)l->address, &m->value, l->bytes);
+    *history = machine_mix(*history, machine_mix((uintptr_t)l->address, l->newest));
+    m->hash = *history;
+    if (releases(a->order)) v->clock[thread]++;
+}
+
+uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option, uint64_t *history) {
+    location *l = locate(a->p, a->bytes);
+    unsigned id = (unsigned)(l - locations);
+    touch(l, v, thread, a);
+    a->old = false;
+    if (a->kind == MODEL_STORE) {
+        append(l, v, thread, a, a->operand, NULL, history);
+        return 0;
+    }
+    unsigned i = l->newest;
+    int order = a->order;
+    bool stores = a->kind != MODEL_LOAD;
+    if (a->kind == MODEL_LOAD || a->kind == MODEL_CAS) i = pick(v, l, a, option);
+    if (a->kind == MODEL_CAS) {
+        a->succeeded = stores = l->m[i].value == a->expected;
+        if (!stores) order = failure_order(order);
+    }
+    const message *m = &l->m[i];
+    uint64_t value = m->value;
+    a->old = i != l->newest;
+    *history = machine_mix(*history, m->hash);
+    v->at[id] = (uint8_t)i;
+    if (acquires(order)) join(v, &m->carried);
+    if (stores) append(l, v, thread, a, combine(a, value), m, history);
+    return value;
+}
+
+uint64_t machine_newest(volatile void *p, size_t bytes, view *v, uint64_t *history) {
+    location *l = locate(p, bytes);
+    if (v) {
+        v->at[l - locations] = (uint8_t)l->newest;
+        *history = machine_mix(*history, l->m[l->newest].hash);
+    }
+    return l->m[l->newest].value;
+}
+
+bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value, uint64_t *history) {
+    location *l = locate(p, bytes);
+    bool ordered = true;
+    for (unsigned i = 0; i < MODEL_THREADS; i++)
+        if (l->accessed[i] > v->clock[i]) ordered = false;
+    access a = {.kind = MODEL_STORE, .order = MODEL_RLX};
+    append(l, v, thread, &a, value, NULL, history);
+    l->m[l->newest].carried = *v; /* as an initial value: there before whoever may look */
+    l->born_by = thread;
+    l->born = v->clock[thread];
+    l->accessed[thread] = v->clock[thread];
+    return ordered;
+}

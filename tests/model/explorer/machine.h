@@ -1,0 +1,67 @@
+/* tests/model/explorer/machine.h -- the memory of the modelled machine: C11's model, operationally.
+ *
+ *   location   an atomic variable: the list of all values ever stored to it (messages), oldest first
+ *   view       for each location the oldest message one may still read
+ *   clock      for each thread the last of its epochs that happened before; orders plain data
+ *
+ * A load picks any message its thread's view allows (seq_cst: not older than the last seq_cst store either),
+ * and moves the view there; acquire joins the view and clock that a release stored along.  A read-modify-write
+ * reads the newest message and continues its release sequence.  A failed compare-and-exchange is a load.
+ *
+ * Left out: stores that enter the modification order before one already executed, and loads that take values
+ * of stores which follow them in program order (load buffering): what only those allow is not found.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_MODEL_MACHINE_H
+#define WEFT_MODEL_MACHINE_H
+
+#include "tests/model/explorer/model.h"
+
+enum { LOCATIONS = 48, MESSAGES = 64 };
+
+typedef struct view {
+    uint8_t at[LOCATIONS];
+    uint32_t clock[MODEL_THREADS];
+} view;
+
+typedef struct message {
+    uint64_t value, hash;
+    view carried;
+} message;
+
+typedef struct location {
+    volatile void *address;
+    size_t bytes;
+    unsigned newest, newest_seq;
+    uint32_t accessed[MODEL_THREADS]; /* epochs */
+    unsigned born_by;
+    uint32_t born;
+    message m[MESSAGES];
+} location;
+
+extern bool machine_sc; /* loads read the newest message: interleavings only */
+
+void machine_reset(void);
+void machine_start_thread(view *v, unsigned thread);
+
+/* How many ways the access can go now; then do the nth.  `history` is the thread's hash, folded with what it
+ * saw.  Returns what was there before. */
+typedef struct access {
+    int kind, order;
+    volatile void *p;
+    size_t bytes;
+    uint64_t operand, expected;
+    bool succeeded;      /* CAS */
+    bool unordered;      /* set: a reuse of the variable is not ordered with the access */
+    bool old;            /* set: a message was read that is not the newest */
+} access;
+
+unsigned machine_options(const view *v, const access *a);
+uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option, uint64_t *history);
+
+/* Newest value; `v` non-NULL: the thread will not read an older one from now on. */
+uint64_t machine_newest(volatile void *p, size_t bytes, view *v, uint64_t *history);
+bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value, uint64_t *history);
+
+uint64_t machine_mix(uint64_t a, uint64_t b);
+
+#endif

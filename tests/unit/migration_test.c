@@ -1,0 +1,100 @@
+/* A fiber that suspends and resumes on another thread finds its new worker, not its old one.
+ *
+ * The hazard: compilers compute the address of a thread-local variable once in a function and keep it across
+ * calls, so code after a suspension looks at the thread from before it.  The test forces a migration at every
+ * round: the parent's child runs on the other worker (it must be stolen, the parent keeps offering until it
+ * is), and ends only when the parent has left its stack, so that the child's worker resumes the parent.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "test.h"
+#include "sched/join.h"
+#include <sched.h>
+#include <stdatomic.h>
+#include <weft/fork.h>
+#include <weft/kernel.h>
+#include <weft/runtime.h>
+
+static _Atomic int started;
+
+static int nothing(int x);
+WEFT_TASK(nothing, int, int);
+static int nothing(int x) { return x; }
+
+typedef struct waiting {
+    const weft_task *me; /* the descriptor of this child */
+    int round;
+} waiting;
+
+/* Ends when the parent has suspended: then its fiber stands in the join word. */
+static int child(waiting in);
+WEFT_TASK(child, int, waiting);
+static int child(waiting in) {
+    atomic_store(&started, in.round);
+    while (atomic_load(&in.me->join) <= JOIN_DONE) sched_yield();
+    return weft_worker_index();
+}
+
+/* Fork and join small children until the other worker has taken ours: each fork is a poll. */
+static void until_started(int round) {
+    while (atomic_load(&started) != round) {
+        nothing_task t;
+        weft_fork(&t, nothing, round);
+        CHECK_EQ(weft_join(&t, nothing), round);
+        sched_yield();
+    }
+}
+
+static void rounds(void *arg) {
+    int n = *(int *)arg, moved = 0;
+    for (int round = 1; round <= n; round++) {
+        child_task t;
+        int before = weft_worker_index();
+        weft_fork(&t, child, &t.task, round);
+        until_started(round);
+        int ran_on = weft_join(&t, child);
+        int after = weft_worker_index();
+        CHECK(ran_on != before);
+        CHECK_EQ(after, ran_on); /* resumed where the child ended */
+        moved += after != before;
+        /* The first poll after the switch must see this thread's attention word and fiber. */
+        nothing_task again;
+        weft_fork(&again, nothing, 5);
+        CHECK_EQ(weft_join(&again, nothing), 5);
+        CHECK_EQ(weft_worker_index(), after);
+    }
+    *(int *)arg = moved;
+}
+
+TEST(a_resumed_fiber_is_on_the_worker_that_finished_its_child) {
+    int n = 300;
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), rounds, &n), WEFT_OK);
+    CHECK_EQ(n, 300);
+}
+
+/* The same through the kernel form, with an outstanding child across the migration. */
+static int deep(weft_head k, waiting in);
+WEFT_KERNEL(deep, int, waiting);
+static int deep(weft_head k, waiting in) {
+    (void)k;
+    return child(in);
+}
+
+static void kernel_rounds(void *arg) {
+    int n = *(int *)arg;
+    atomic_store(&started, 0);
+    for (int round = 1; round <= n; round++) {
+        deep_task t;
+        weft_head k = weft_kernel_head();
+        CHECK(weft_kernel_fork(k, &t, deep, &t.task, round) == &t.task);
+        until_started(round);
+        int ran_on = weft_kernel_join(&t, deep);
+        CHECK_EQ(weft_worker_index(), ran_on);
+        CHECK(weft_kernel_head() == k);
+    }
+}
+
+TEST(a_kernel_keeps_its_head_across_a_migration) {
+    int n = 200;
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), kernel_rounds, &n), WEFT_OK);
+}
+
+TEST_MAIN
