@@ -9,7 +9,7 @@
 
 /* Carriers kept suspended in their loops: as many as a worker may need in quick succession.  The rest go
  * back to the stack pool, whose own cache is larger but whose stacks must be set up again. */
-#define CARRIERS_KEPT 16
+#define CARRIERS_KEPT (WEFT__RARE ? 1 : 16)
 
 /* A join on less stack than this goes to another one: a quarter of the class, at most 16 KiB (more with
  * instrumented frames). */

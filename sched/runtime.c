@@ -17,9 +17,9 @@
 #include "sched/thread.h"
 #include "sched/worker.h"
 
-#define RING_FIRST 256     /* slots of a worker's first ring */
-#define SEARCH_US 50       /* search this long before sleeping, if every worker has a processor */
-#define STOP_LOOK_NS 1000000
+#define RING_FIRST (WEFT__RARE ? 4 : 256) /* slots of a worker's first ring */
+#define SEARCH_US 50                      /* search this long before sleeping, with a processor each */
+#define STOP_LOOK_NS 1000000              /* closing: look this often for workers that are still there */
 
 /* ---- workers ---------------------------------------------------------------------------------------- */
 

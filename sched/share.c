@@ -83,13 +83,13 @@ void weft__attend(fiber *f) {
         atom_and_rlx(w->attn, ~(uint32_t)ATTN_TICK);
         if (idle_any(&w->rt->idle)) asked |= ATTN_WANT;
     }
-    if (!(asked & ATTN_WANT) || !has_private(f)) return;
-    uint64_t now = arch_ticks(), k = how_many(w, now);
+    if (!(asked & ATTN_WANT || WEFT__RARE) || !has_private(f)) return;
+    uint64_t now = arch_ticks(), k = WEFT__RARE ? UINT64_MAX : how_many(w, now);
     atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
     w->offered_at = now;
     if (offer(w, f, k))
         weft__work_offered(w);
-    else
+    else if (asked & ATTN_WANT)
         atom_or_rlx(w->attn, ATTN_WANT); /* no memory: the request stands */
 }
 

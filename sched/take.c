@@ -67,7 +67,10 @@ static void unlink_child(fiber *f, weft_task *t) {
     if (f->anchor == t) f->anchor = t->older;
 }
 
-static bool stack_is_short(const fiber *f) { return arch_sp() < f->pub.low; }
+static bool stack_is_short(const fiber *f) {
+    if (WEFT__RARE && arch_ticks() % 5 == 0) return true;
+    return arch_sp() < f->pub.low;
+}
 
 /* Run t on a stack of its own and wait for it.  False: there is no stack to be had. */
 static bool run_elsewhere(fiber *f, weft_task *t) {

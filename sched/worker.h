@@ -12,6 +12,14 @@
 #include "sched/fiber.h"
 #include "sched/idle.h"
 
+/* WEFT_DEBUG 2 forces the rare paths: every fork offers all children, rings start at 4 slots, one carrier is
+ * kept, and every few joins move to another stack. */
+#if defined(WEFT_DEBUG) && WEFT_DEBUG > 1
+#define WEFT__RARE 1
+#else
+#define WEFT__RARE 0
+#endif
+
 /* Written by the owner (relaxed, so that a reader sees whole values), read by weft_runtime_stats. */
 typedef struct worker_stats {
     _Atomic uint64_t published, stolen, taken_back, suspended, wakes, parks, stacks;

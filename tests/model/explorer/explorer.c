@@ -9,10 +9,10 @@
  * do.  The explorer picks a thread and, for a load, a value; the picks of an execution are a path, and paths
  * are walked depth first, each one executed from the start.
  *
- * Pruning: a thread is a function of what its operations returned, and so is memory (machine.c); a state
- * whose hash of all histories was seen has been explored.  Of the n! orders of independent steps each
- * intermediate state is visited once.  64 bits of hash: with 10 million states the chance that one was taken
- * for another is 3 in a million.
+ * Pruning: a thread is a function of what its operations returned; a state whose hash of that and of memory
+ * (machine.c) was seen has been explored.  Of the n! orders of independent steps each intermediate state is
+ * visited once.  64 bits of hash: with 10 million states the chance that one was taken for another is 3 in a
+ * million.  A step that loses nothing by going first (machine.h) is taken without alternatives.
  *
  * Rejected: partial order reduction by sleep or source sets (together with a visited set it is easily unsound,
  * and alone it does not merge executions that meet again); snapshots of stacks instead of execution from the
@@ -173,7 +173,9 @@ static bool peek_commits; /* the waiter goes on: what its condition saw, it saw 
 
 uint64_t model_peek_(const volatile void *p, size_t bytes) {
     view *v = peek_commits ? &running->v : NULL;
-    return machine_newest((volatile void *)p, bytes, v, running ? &running->history : NULL);
+    uint64_t value = machine_newest((volatile void *)p, bytes, v);
+    if (v) running->history = machine_mix(running->history, value);
+    return value;
 }
 
 void model_await(bool (*condition)(void *arg), void *arg) {
@@ -188,7 +190,7 @@ void model_await(bool (*condition)(void *arg), void *arg) {
 }
 
 void model_reuse_(volatile void *p, size_t bytes, uint64_t value) {
-    if (!machine_reuse(&running->v, self(), p, bytes, value, &running->history))
+    if (!machine_reuse(&running->v, self(), p, bytes, value))
         model_fail("variable reused while somebody may still access it", 0);
 }
 
@@ -206,6 +208,7 @@ uint64_t model_read(model_data *d) {
     const uint32_t *clock = running->v.clock;
     if (d->written > clock[d->writer]) model_fail("data race: a read is not ordered with an earlier write", 0);
     d->read[self()] = clock[self()];
+    running->history = machine_mix(running->history, d->value);
     return d->value;
 }
 
@@ -250,10 +253,18 @@ static unsigned options_of(thread *t) {
     return can;
 }
 
+/* What a thread did so far is a function of what its operations returned. */
 static uint64_t state_hash(void) {
     uint64_t h = 0;
-    for (unsigned i = 0; i < n_threads; i++) h += machine_mix(threads[i].history, i);
-    return h;
+    const view *views[MODEL_THREADS];
+    unsigned n = 0;
+    for (unsigned i = 0; i < n_threads; i++) {
+        h += machine_mix(threads[i].history, i);
+        if (threads[i].state == ENDED) continue;
+        views[n++] = &threads[i].v;
+        h += machine_mix(machine_hash_view(&threads[i].v), i + 8);
+    }
+    return h + machine_hash(views, n);
 }
 
 static void do_step(unsigned option, const unsigned *options) {
@@ -261,10 +272,8 @@ static void do_step(unsigned option, const unsigned *options) {
     for (; option >= options[i]; i++) option -= options[i];
     thread *t = &threads[i];
     step *s = &path[depth];
-    if (t->state == READY)
-        t->result = machine_do(&t->v, i, &t->a, option, &t->history);
-    else
-        t->history = machine_mix(t->history, 3);
+    if (t->state == READY) t->result = machine_do(&t->v, i, &t->a, option);
+    t->history = machine_mix(t->history, t->result + t->a.succeeded);
     s->thread = i;
     s->site = t->site;
     s->a = t->a;
@@ -294,19 +303,31 @@ static void run_finish(void) {
     resume(t);
 }
 
+/* Is there a step that may be taken without looking at the alternatives?  Then it is the only option. */
+static bool goes_first(unsigned *options) {
+    memset(options, 0, sizeof *options * MODEL_THREADS);
+    for (unsigned i = 0; i < n_threads; i++) {
+        if (threads[i].state != READY || !machine_goes_first(&threads[i].v, i, &threads[i].a)) continue;
+        options[i] = 1;
+        return true;
+    }
+    return false;
+}
+
 /* Follow the path, then extend it with first choices.  False: the end was reached before (seen). */
 static void execute(void) {
     start_execution();
     while (!violation && !pruned) {
         unsigned options[MODEL_THREADS], n = 0;
-        for (unsigned i = 0; i < n_threads; i++) n += options[i] = options_of(&threads[i]);
+        bool first = goes_first(options);
+        for (unsigned i = 0; i < n_threads; i++) n += first ? options[i] : (options[i] = options_of(&threads[i]));
         if (n == 0) {
             settle();
             if (!violation && the_model.finish) run_finish();
             break;
         }
         if (depth == path_length) {
-            if (!seen_add(state_hash())) break;
+            if (!first && !seen_add(state_hash())) break;
             if (depth == STEPS) {
                 violation = "an execution does not end";
                 break;
@@ -359,12 +380,17 @@ static bool explore(bool tell) {
     n_threads = model_instance_->threads;
     weft__ctx_adopt(&home);
     uint64_t executions = 0;
+    machine_forget_writers();
     do {
         violation_line = 0;
         execute();
         executions++;
-        if (violation) break;
-    } while (next_path());
+        if (machine_learnt()) {
+            seen_clear();
+            path_length = 0;
+        } else if (!violation && !next_path())
+            break;
+    } while (!violation);
     if (violation && tell) report();
     if (tell)
         printf("%s %s: %" PRIu64 " states, %" PRIu64 " executions: %s\n", the_model.name, model_instance_->name,

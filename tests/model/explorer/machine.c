@@ -1,8 +1,7 @@
 /* tests/model/explorer/machine.c -- see machine.h.
  *
- * Hashes: the hash of a message is made of its writer's history, its place and its location; a thread's
- * history is made of the hashes of all messages it read and wrote.  So the histories of all threads together
- * determine the state of the whole machine, whatever the order in which independent steps were done.
+ * The hash of a state leaves out what no thread can read any more, and nothing else: two executions that
+ * differ only in the order of independent steps, or in values that were overwritten, meet again.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "tests/model/explorer/machine.h"
 #include <stdio.h>
@@ -13,6 +12,11 @@ bool machine_sc;
 
 static location locations[LOCATIONS];
 static unsigned n_locations;
+
+/* Which threads ever stored to an address, in any execution. */
+static struct { volatile void *address; unsigned threads; } writers[LOCATIONS * 4];
+static unsigned n_writers;
+static bool learnt;
 
 uint64_t machine_mix(uint64_t a, uint64_t b) {
     uint64_t x = a * UINT64_C(0x9e3779b97f4a7c15) ^ (b + UINT64_C(0x2545f4914f6cdd1d));
@@ -47,7 +51,6 @@ static location *locate(volatile void *p, size_t bytes) {
     l->bytes = bytes;
     memset(&l->m[0], 0, sizeof l->m[0]);
     l->m[0].value = fetch(p, bytes);
-    l->m[0].hash = machine_mix((uintptr_t)p, 1);
     return l;
 }
 
@@ -112,6 +115,46 @@ static uint64_t truncate_to(uint64_t v, size_t bytes) {
     return bytes == 8 ? v : v & ((UINT64_C(1) << 8 * bytes) - 1);
 }
 
+/* ---- who stores where ------------------------------------------------------------------------------- */
+
+static unsigned *writers_of(volatile void *p) {
+    for (unsigned i = 0; i < n_writers; i++)
+        if (writers[i].address == p) return &writers[i].threads;
+    if (n_writers == sizeof writers / sizeof *writers) {
+        fprintf(stderr, "model: too many atomic variables\n");
+        exit(2);
+    }
+    writers[n_writers].address = p;
+    return &writers[n_writers++].threads;
+}
+
+static void wrote(volatile void *p, unsigned thread) {
+    unsigned *w = writers_of(p), before = *w;
+    *w |= 1u << thread;
+    learnt |= before && before != *w;
+}
+
+bool machine_learnt(void) {
+    bool l = learnt;
+    learnt = false;
+    return l;
+}
+
+void machine_forget_writers(void) {
+    memset(writers, 0, sizeof writers);
+    n_writers = 0;
+}
+
+bool machine_goes_first(const view *v, unsigned thread, const access *a) {
+    if (machine_sc || a->order == MODEL_SEQ) return false;
+    if (a->kind != MODEL_STORE && a->kind != MODEL_LOAD) return false;
+    if (*writers_of(a->p) & ~(1u << thread)) return false;
+    if (a->kind == MODEL_STORE) return true;
+    return *writers_of(a->p) && machine_options(v, a) == 1;
+}
+
+/* ---- accesses --------------------------------------------------------------------------------------- */
+
 static void touch(location *l, const view *v, unsigned thread, access *a) {
     a->unordered = l->born > v->clock[l->born_by];
     l->accessed[thread] = v->clock[thread];
@@ -119,7 +162,7 @@ static void touch(location *l, const view *v, unsigned thread, access *a) {
 
 /* Append a message; `continued`: the one a read-modify-write read. */
 static void append(location *l, view *v, unsigned thread, const access *a, uint64_t value,
-                   const message *continued, uint64_t *history) {
+                   const message *continued) {
     if (++l->newest == MESSAGES) {
         fprintf(stderr, "model: more than %d stores to one variable\n", MESSAGES);
         exit(2);
@@ -135,18 +178,17 @@ static void append(location *l, view *v, unsigned thread, const access *a, uint6
     if (a->order == MODEL_SEQ) l->newest_seq = l->newest;
     m->value = truncate_to(value, l->bytes);
     memcpy((void *)l->address, &m->value, l->bytes);
-    *history = machine_mix(*history, machine_mix((uintptr_t)l->address, l->newest));
-    m->hash = *history;
+    wrote(l->address, thread);
     if (releases(a->order)) v->clock[thread]++;
 }
 
-uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option, uint64_t *history) {
+uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option) {
     location *l = locate(a->p, a->bytes);
     unsigned id = (unsigned)(l - locations);
     touch(l, v, thread, a);
     a->old = false;
     if (a->kind == MODEL_STORE) {
-        append(l, v, thread, a, a->operand, NULL, history);
+        append(l, v, thread, a, a->operand, NULL);
         return 0;
     }
     unsigned i = l->newest;
@@ -160,32 +202,60 @@ uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option, uint64
     const message *m = &l->m[i];
     uint64_t value = m->value;
     a->old = i != l->newest;
-    *history = machine_mix(*history, m->hash);
     v->at[id] = (uint8_t)i;
     if (acquires(order)) join(v, &m->carried);
-    if (stores) append(l, v, thread, a, combine(a, value), m, history);
+    if (stores) append(l, v, thread, a, combine(a, value), m);
     return value;
 }
 
-uint64_t machine_newest(volatile void *p, size_t bytes, view *v, uint64_t *history) {
+uint64_t machine_newest(volatile void *p, size_t bytes, view *v) {
     location *l = locate(p, bytes);
-    if (v) {
-        v->at[l - locations] = (uint8_t)l->newest;
-        *history = machine_mix(*history, l->m[l->newest].hash);
-    }
+    if (v) v->at[l - locations] = (uint8_t)l->newest;
     return l->m[l->newest].value;
 }
 
-bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value, uint64_t *history) {
+bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value) {
     location *l = locate(p, bytes);
     bool ordered = true;
     for (unsigned i = 0; i < MODEL_THREADS; i++)
         if (l->accessed[i] > v->clock[i]) ordered = false;
     access a = {.kind = MODEL_STORE, .order = MODEL_RLX};
-    append(l, v, thread, &a, value, NULL, history);
+    append(l, v, thread, &a, value, NULL);
     l->m[l->newest].carried = *v; /* as an initial value: there before whoever may look */
     l->born_by = thread;
     l->born = v->clock[thread];
     l->accessed[thread] = v->clock[thread];
     return ordered;
+}
+
+/* ---- hashes ----------------------------------------------------------------------------------------- */
+
+uint64_t machine_hash_view(const view *v) {
+    uint64_t h = 0;
+    for (unsigned i = 0; i < n_locations; i++)
+        if (v->at[i]) h += machine_mix((uintptr_t)locations[i].address, v->at[i]);
+    for (unsigned i = 0; i < MODEL_THREADS; i++) h = machine_mix(h, v->clock[i]);
+    return h;
+}
+
+static uint64_t hash_location(const location *l, unsigned oldest) {
+    uint64_t h = machine_mix((uintptr_t)l->address, l->newest_seq);
+    h = machine_mix(h, (uint64_t)l->born << 8 | l->born_by);
+    for (unsigned i = 0; i < MODEL_THREADS; i++) h = machine_mix(h, l->accessed[i]);
+    for (unsigned i = oldest; i <= l->newest; i++) {
+        h = machine_mix(h, l->m[i].value);
+        h = machine_mix(h, machine_hash_view(&l->m[i].carried) + i);
+    }
+    return h;
+}
+
+uint64_t machine_hash(const view *const *views, unsigned n) {
+    uint64_t h = 0;
+    for (unsigned i = 0; i < n_locations; i++) {
+        unsigned oldest = locations[i].newest;
+        for (unsigned t = 0; t < n; t++)
+            if (views[t]->at[i] < oldest) oldest = views[t]->at[i];
+        h += hash_location(&locations[i], oldest);
+    }
+    return h;
 }

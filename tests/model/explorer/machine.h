@@ -19,12 +19,12 @@
 enum { LOCATIONS = 48, MESSAGES = 64 };
 
 typedef struct view {
-    uint8_t at[LOCATIONS];
+    uint8_t at[LOCATIONS]; /* by number of the location, which depends on the execution */
     uint32_t clock[MODEL_THREADS];
 } view;
 
 typedef struct message {
-    uint64_t value, hash;
+    uint64_t value;
     view carried;
 } message;
 
@@ -43,8 +43,7 @@ extern bool machine_sc; /* loads read the newest message: interleavings only */
 void machine_reset(void);
 void machine_start_thread(view *v, unsigned thread);
 
-/* How many ways the access can go now; then do the nth.  `history` is the thread's hash, folded with what it
- * saw.  Returns what was there before. */
+/* How many ways the access can go now; then do the nth, which returns what was there before. */
 typedef struct access {
     int kind, order;
     volatile void *p;
@@ -56,11 +55,24 @@ typedef struct access {
 } access;
 
 unsigned machine_options(const view *v, const access *a);
-uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option, uint64_t *history);
+uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option);
+
+/* Doing the access first loses nothing: whatever others do before it they can do after it with the same
+ * outcome.  So for a store that is not seq_cst to a variable nobody else ever stores to (readers may still
+ * read what was there before), and a load by the only one who stores.  Who stores where is learnt:
+ * machine_learnt says that a variable got another writer than was assumed since the last call, and that what
+ * was explored on the assumption is void. */
+bool machine_goes_first(const view *v, unsigned thread, const access *a);
+bool machine_learnt(void);
+void machine_forget_writers(void);
 
 /* Newest value; `v` non-NULL: the thread will not read an older one from now on. */
-uint64_t machine_newest(volatile void *p, size_t bytes, view *v, uint64_t *history);
-bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value, uint64_t *history);
+uint64_t machine_newest(volatile void *p, size_t bytes, view *v);
+bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value);
+
+/* Memory, as far as threads with these views can tell; a view. */
+uint64_t machine_hash(const view *const *views, unsigned n);
+uint64_t machine_hash_view(const view *v);
 
 uint64_t machine_mix(uint64_t a, uint64_t b);
 

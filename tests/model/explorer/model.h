@@ -17,8 +17,9 @@
  *
  * With WEFT_MODEL_GENMC the same model is a pthread program for a weak-memory checker (model_genmc.h).
  *
- * Threads may keep anything on their stacks, and must be functions of what their operations return: no
- * state that setup does not reset.  SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * Threads may keep anything on their stacks, and must be functions of what their operations (model_read
+ * included) return: what one thread leaves for another in plain memory is a model_data, except for counts
+ * that only model_check reads.  SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_MODEL_H
 #define WEFT_MODEL_H
 

@@ -14,9 +14,12 @@
         &site_;                                                                                       \
     })
 
-#define MODEL_OP(op, p, v, kind, order)                                                                       \
-    ((MODEL_VALUE(p))(uintptr_t)model_atomic(MODEL_SITE(op, #p, kind, order), (volatile void *)(p), sizeof *(p), \
-                                             (uint64_t)(uintptr_t)(v)))
+#define MODEL_OP(op, p, v, kind, order)                                                               \
+    __extension__({                                                                                   \
+        MODEL_VALUE(p) found_ = (MODEL_VALUE(p))(uintptr_t)model_atomic(                              \
+            MODEL_SITE(op, #p, kind, order), (volatile void *)(p), sizeof *(p), (uint64_t)(uintptr_t)(v)); \
+        found_;                                                                                       \
+    })
 #define MODEL_CASOP(op, p, e, v, order) \
     model_cas(MODEL_SITE(op, #p, MODEL_CAS, order), (volatile void *)(p), sizeof *(p), (e), (uint64_t)(uintptr_t)(v))
 

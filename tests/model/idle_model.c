@@ -1,0 +1,229 @@
+/* tests/model/idle_model.c -- sched/idle.h: workers, a producer, one public source.
+ *
+ * The source `q` counts public items and stands for every deque and queue: made public by a seq_cst RMW, taken
+ * by CAS.  An item is a rendezvous: it ends only when all items of the instance have started.  So a lost
+ * wake-up, and just as much an item left public while a worker sleeps (work conservation), is a wait that never
+ * ends.
+ *
+ * With `throttle` n a worker that sees n searchers goes to sleep without searching, except after a rescan that
+ * found work (sched/search.c).  With `token` content the permit carries plain data from waker to sleeper.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/idle.h"
+#include "tests/model/explorer/model.h"
+#include <string.h>
+
+enum { WORKERS_MAX = 3 };
+enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED };
+
+static idle d;
+static _Atomic uint32_t q, permit[WORKERS_MAX], started;
+static model_data content, reason[WORKERS_MAX]; /* what an item holds; why a worker was woken */
+static unsigned taken;
+
+/* Mutants by flag. */
+static bool no_notify, notify_first, no_retest, no_rescan, no_chain, bit_last, rescan_first, keep_bit,
+    retest_once;
+
+static unsigned items(void) { return (unsigned)model_instance_->param[P_ITEMS]; }
+
+static void setup(void) {
+    const int *param = model_instance_->param;
+    memset(&d, 0, sizeof d);
+    d.workers = (unsigned)param[P_WORKERS];
+    atomic_init(&q, 0);
+    atomic_init(&started, 0);
+    for (unsigned i = 0; i < WORKERS_MAX; i++) atomic_init(&permit[i], 0);
+    if (param[P_PARKED]) atomic_init(&d.mask[0], 1);
+    memset(&content, 0, sizeof content);
+    memset(reason, 0, sizeof reason);
+    taken = 0;
+}
+
+/* ---- what sched/idle.h asks for ------------------------------------------------------------------------ */
+
+static bool idle_public_work(idle *x) {
+    (void)x;
+    return !no_retest && atom_load_seq(&q) > 0;
+}
+
+static bool idle_rescan(idle *x, unsigned worker) {
+    (void)x, (void)worker;
+    return !no_rescan && atom_load_seq(&q) > 0;
+}
+
+static void idle_post(idle *x, unsigned worker) {
+    (void)x;
+    model_write(&reason[worker], 7);
+    atom_store_rel(&permit[worker], 1);
+}
+
+static bool awake(void *p) {
+    return model_peek((_Atomic uint32_t *)p) != 0 || model_peek(&started) >= items();
+}
+
+static void idle_sleep(idle *x, unsigned worker) {
+    (void)x;
+    model_await(awake, &permit[worker]);
+    if (!atom_load_acq(&permit[worker])) model_exit(); /* all items have started: the end */
+    model_check(model_read(&reason[worker]) == 7);
+    atom_store_rlx(&permit[worker], 0);
+}
+
+/* ---- mutants of its steps ------------------------------------------------------------------------------ */
+
+static bool park_mutant(unsigned worker, bool searching) {
+    uint64_t bit = UINT64_C(1) << worker;
+    uint32_t others = 1;
+    bool early = false;
+    if (!bit_last) atom_or_seq(&d.mask[0], bit);
+    if (rescan_first) early = idle_rescan(&d, worker);
+    others = searching ? atom_sub_seq(&d.nsearch, 1) - 1 : atom_load_seq(&d.nsearch);
+    if (bit_last) {
+        if (others == 0) early = idle_rescan(&d, worker);
+        atom_or_seq(&d.mask[0], bit);
+    }
+    if (!bit_last && !rescan_first) early = others == 0 && idle_rescan(&d, worker);
+    if (others == 0 && early) {
+        if (keep_bit) return false;
+        if (idle_claim(&d, worker)) return false;
+    }
+    idle_sleep(&d, worker);
+    return true;
+}
+
+static bool wake_one_trying_twice(void) {
+    for (int i = 0; i < 2; i++) {
+        uint32_t none = 0;
+        if (!atom_cas_seq(&d.nsearch, &none, 1)) return false;
+        if (idle_wake_any(&d)) return true;
+        atom_sub_seq(&d.nsearch, 1);
+        if (!idle_public_work(&d) || !idle_any(&d)) return false;
+    }
+    return false;
+}
+
+static void notify(void) {
+    if (no_notify) return;
+    if (!retest_once) {
+        idle_notify(&d);
+        return;
+    }
+    if (!atom_load_seq(&d.nsearch) && idle_any(&d)) wake_one_trying_twice();
+}
+
+/* ---- threads ------------------------------------------------------------------------------------------- */
+
+static void producer(void) {
+    model_write(&content, 9);
+    for (unsigned i = 0; i < items(); i++) {
+        if (notify_first) notify();
+        atom_add_seq(&q, 1);
+        if (!notify_first) notify();
+    }
+}
+
+static bool take(void) {
+    uint32_t n = atom_load_acq(&q);
+    while (n > 0)
+        if (atom_cas_acq(&q, &n, n - 1)) return true;
+    return false;
+}
+
+static bool all_started(void *arg) {
+    (void)arg;
+    return model_peek(&started) >= items();
+}
+
+static void found(void) {
+    if (no_chain)
+        atom_sub_ar(&d.nsearch, 1);
+    else if (retest_once) {
+        if (atom_sub_ar(&d.nsearch, 1) == 1) wake_one_trying_twice();
+    } else
+        idle_found(&d);
+}
+
+static void run_item(void) {
+    model_check(model_read(&content) == 9);
+    taken++;
+    atom_add_ar(&started, 1);
+    model_await(all_started, NULL);
+    model_exit();
+}
+
+static bool may_search(void) {
+    int limit = model_instance_->param[P_THROTTLE];
+    return limit == 0 || atom_load_rlx(&d.nsearch) < (uint32_t)limit;
+}
+
+static void worker(unsigned self) {
+    bool parked = self == 0 && model_instance_->param[P_PARKED];
+    bool searching = false;
+    if (parked) {
+        idle_sleep(&d, self);
+        searching = true;
+    } else if (may_search()) {
+        idle_search(&d);
+        searching = true;
+    }
+    for (int i = 0; i < model_instance_->param[P_ROUNDS]; i++) {
+        if (searching && take()) {
+            found();
+            run_item();
+        }
+        bool mutated = bit_last || rescan_first || keep_bit;
+        searching = mutated ? park_mutant(self, searching) : idle_park(&d, self, searching);
+        if (!searching) {
+            idle_search(&d);
+            searching = true;
+        }
+    }
+    model_assume(false);
+}
+
+static void thread(unsigned self) {
+    if (self == d.workers)
+        producer();
+    else
+        worker(self);
+}
+
+static void finish(void) { model_check(taken == items()); }
+
+static const model_instance instances[] = {
+    /* workers + 1 threads: {workers, items, rounds, throttle, parked} */
+    {"one-item", 3, {2, 1, 3, 0, 0}, NULL},
+    {"two-items", 3, {2, 2, 3, 0, 0}, NULL},
+    {"throttled", 3, {2, 2, 2, 1, 0}, NULL},
+    {"parked", 3, {2, 2, 3, 0, 1}, NULL},
+    {"one-worker", 2, {1, 1, 5, 0, 0}, NULL},
+    {"three-workers", 4, {3, 1, 2, 0, 0}, NULL},
+    {0},
+};
+
+static const model_mutant mutants[] = {
+    {"bit-acq_rel", "two-items", NULL, "idle_park", "or_seq(&d->mask[worker / 64])", "ar"},
+    {"park-count-acq_rel", "two-items", NULL, "idle_park", "sub_seq(&d->nsearch)", "ar"},
+    {"park-load-acquire", "throttled", NULL, "idle_park", "load_seq(&d->nsearch)", "acq"},
+    {"rescan-acquire", "two-items", NULL, "idle_rescan", "load_seq(&q)", "acq"},
+    {"publish-acq_rel", "two-items", NULL, "producer", "add_seq(&q)", "ar"},
+    {"notify-load-acquire", "two-items", NULL, "idle_notify", "load_seq(&d->nsearch)", "acq"},
+    {"any-load-acquire", "two-items", NULL, "idle_any", "load_seq(&d->mask[i])", "acq"},
+    {"pick-load-acquire", "two-items", NULL, "idle_wake_any", "load_seq(&d->mask[i])", "acq"},
+    {"untoken-acq_rel", "two-items", NULL, "idle_wake_one", "sub_seq(&d->nsearch)", "ar"},
+    {"retest-acquire", "two-items", NULL, "idle_public_work", "load_seq(&q)", "acq"},
+    {"post-relaxed", "two-items", NULL, "idle_post", "store_rel(&permit[worker])", "rlx"},
+    {"permit-relaxed", "two-items", NULL, "idle_sleep", "load_acq(&permit[worker])", "rlx"},
+    {"no-notify", "two-items", &no_notify, NULL, NULL, NULL},
+    {"notify-before-publish", "two-items", &notify_first, NULL, NULL, NULL},
+    {"no-retest", "two-items", &no_retest, NULL, NULL, NULL},
+    {"retest-once", "throttled", &retest_once, NULL, NULL, NULL},
+    {"no-rescan", "two-items", &no_rescan, NULL, NULL, NULL},
+    {"no-chained-wake", "two-items", &no_chain, NULL, NULL, NULL},
+    {"bit-after-count", "two-items", &bit_last, NULL, NULL, NULL},
+    {"rescan-before-count", "two-items", &rescan_first, NULL, NULL, NULL},
+    {"bit-kept-after-rescan", "two-items", &keep_bit, NULL, NULL, NULL},
+    {0},
+};
+
+const model the_model = {"idle", setup, thread, finish, instances, mutants};
