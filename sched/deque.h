@@ -65,7 +65,7 @@ typedef enum deque_result {
     DEQUE_OK,
     DEQUE_EMPTY,  /* steal: nothing on offer */
     DEQUE_LOST,   /* steal: somebody else was faster, look again */
-    DEQUE_GONE,   /* take: stolen */
+    DEQUE_GONE,   /* take: stolen, or popped by the owner itself */
     DEQUE_BURIED, /* take: newer items lie on top of it */
 } deque_result;
 
@@ -108,12 +108,15 @@ static inline void deque_grow(deque *d, deque_ring *bigger) {
     atom_store_rel(&d->ring, bigger); /* G1 */
 }
 
-/* Take back the item at index `at` if it is the newest. */
-static inline deque_result deque_take(deque *d, uint64_t at) {
+/* Take back the item that was put at index `at`, if it is the newest.  The owner may have popped it meanwhile
+ * and put another one there: the slot tells. */
+static inline deque_result deque_take(deque *d, uint64_t at, const void *item) {
     uint64_t ts = atom_load_rlx(&d->ts);
+    deque_ring *r = atom_load_rlx(&d->ring);
     for (;;) {
         uint64_t top = deque_top(ts), n = deque_n(ts);
         if (((at - top) & DEQUE_TOP_MASK) >= n) return DEQUE_GONE;
+        if (atom_load_rlx(&r->slot[at & (r->capacity - 1)]) != item) return DEQUE_GONE;
         if (((at - top) & DEQUE_TOP_MASK) != n - 1) return DEQUE_BURIED;
         uint64_t without = n == 1 ? deque_pack(top + 1, 0) : deque_pack(top, n - 1); /* D1 */
         if (atom_cas_rlx(&d->ts, &ts, without)) return DEQUE_OK;                      /* T1 */
@@ -128,7 +131,7 @@ static inline void *deque_pop(deque *d) {
         uint64_t at = (deque_top(ts) + deque_n(ts) - 1) & DEQUE_TOP_MASK;
         deque_ring *r = atom_load_rlx(&d->ring);
         void *item = atom_load_rlx(&r->slot[at & (r->capacity - 1)]);
-        if (deque_take(d, at) == DEQUE_OK) return item;
+        if (deque_take(d, at, item) == DEQUE_OK) return item;
     }
 }
 
@@ -144,6 +147,21 @@ static inline deque_result deque_steal(deque *d, void **out) {
     if (!atom_cas_ar(&d->ts, &ts, deque_pack(top + 1, n - 1))) return DEQUE_LOST; /* S4 */
     *out = item;
     return DEQUE_OK;
+}
+
+/* ---- audit ---------------------------------------------------------------------------------------- */
+
+/* Owner, while no thief is about: every item on offer is there, and they fit.  visit (may be NULL) looks at each
+ * item and its index. */
+static inline bool deque_audit(deque *d, bool (*visit)(void *item, uint64_t at, void *arg), void *arg) {
+    uint64_t ts = atom_load_acq(&d->ts), top = deque_top(ts), n = deque_n(ts);
+    deque_ring *r = atom_load_acq(&d->ring);
+    if (n > r->capacity || (r->capacity & (r->capacity - 1)) != 0) return false;
+    for (uint64_t i = top; i != top + n; i++) {
+        void *item = atom_load_rlx(&r->slot[i & (r->capacity - 1)]);
+        if (!item || (visit && !visit(item, i & DEQUE_TOP_MASK, arg))) return false;
+    }
+    return true;
 }
 
 #endif

@@ -4,8 +4,8 @@
  * ones: at their next poll they offer work.  The request protocol does not need it (a worker asks everybody
  * before it sleeps), so it is a net under it, and later the one who sees to timers of workers that compute.
  *
- * It costs the workers nothing: they never wake it.  Every TICK_NS while there is something to look after, then
- * less and less often, up to REST_NS.
+ * It costs the workers nothing: they never wake it.  It looks every TICK_NS while there is something to look
+ * after, half as often after each look that found nothing, and every REST_NS once all workers sleep.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/thread.h"
 #include "sched/worker.h"
@@ -17,23 +17,21 @@ static bool asleep(runtime *rt, unsigned i) {
     return atom_load_rlx(&rt->idle.mask[i / 64]) >> (i % 64) & 1;
 }
 
-/* True if some worker sleeps while another does not. */
-static bool tick(runtime *rt) {
+/* Returns the pause until the next look. */
+static int64_t tick(runtime *rt, int64_t pause) {
     unsigned sleeping = 0;
     for (unsigned i = 0; i < rt->n_workers; i++) sleeping += asleep(rt, i);
-    if (sleeping == 0 || sleeping == rt->n_workers) return false;
+    if (sleeping == rt->n_workers) return REST_NS;
+    if (sleeping == 0) return pause < REST_NS / 2 ? pause * 2 : REST_NS;
     for (unsigned i = 0; i < rt->n_workers; i++)
         if (!asleep(rt, i)) atom_or_rlx(rt->workers[i].attn, ATTN_TICK);
-    return true;
+    return TICK_NS;
 }
 
 static void monitor(void *arg) {
     runtime *rt = arg;
-    int64_t pause = TICK_NS;
-    while (!atom_load_acq(&rt->monitor_stop)) {
+    for (int64_t pause = TICK_NS; !atom_load_acq(&rt->monitor_stop); pause = tick(rt, pause))
         weft__os_futex_wait(&rt->monitor_stop, 0, pause);
-        pause = tick(rt) ? TICK_NS : pause < REST_NS ? pause * 2 : REST_NS;
-    }
 }
 
 void weft__monitor_start(runtime *rt) {

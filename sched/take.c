@@ -13,6 +13,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/take.h"
 #include "alloc/arch.h"
+#include "sched/audit.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
 #include "sched/thread.h"
@@ -27,7 +28,10 @@ static const weft_site *site_of(const weft_task *t) {
 /* The newest child must lie in a live frame: below `sp`, on this stack, nothing is alive. */
 static void check_alive(const fiber *f, const char *sp) {
     const char *head = (const char *)f->pub.head;
-    if (WEFT_LIKELY(head == (const char *)&f->pub.root || head < f->stk.lo || head >= sp)) return;
+    if (WEFT_LIKELY(head == (const char *)&f->pub.root || head < f->stk.lo || head >= sp)) {
+        if (WEFT__RARE) weft__audit_children(f);
+        return;
+    }
     weft__misuse("a child was forked and its descriptor's frame returned before it was joined; join every "
                  "child in the function that forked it");
 }
@@ -123,7 +127,7 @@ static void wait_for(fiber *f, weft_task *t) {
 static bool take_back(fiber *f, weft_task *t) {
     worker *w = f->w;
     if (place_worker(t->place) != w->index) return false;
-    if (deque_take(&w->deque, place_index(t->place)) != DEQUE_OK) return false;
+    if (deque_take(&w->deque, place_index(t->place), t) != DEQUE_OK) return false;
     worker_count(&w->stats.taken_back);
     weft__offer_unpaid(w);
     return true;

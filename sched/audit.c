@@ -1,0 +1,34 @@
+/* sched/audit.c -- invariants, walked.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/audit.h"
+#include "sched/misuse.h"
+
+#define AUDIT(condition, text)                                                               \
+    do {                                                                                     \
+        if (!(condition)) weft__misuse("audit: %s (%s); this is a defect of Weft", text, #condition); \
+    } while (0)
+
+void weft__audit_children(const fiber *f) {
+    bool past_anchor = f->anchor == &f->pub.root;
+    const weft_task *t = &f->pub.root;
+    for (; t != f->pub.head; t = t->newer) {
+        const weft_task *next = t->newer;
+        AUDIT(next->older == t, "children are linked both ways");
+        AUDIT(next->site != WEFT__JOINED, "a joined child is not outstanding");
+        AUDIT(((next->site & WEFT__SHARED) != 0) == !past_anchor, "shared children are the older ones");
+        if (next == f->anchor) past_anchor = true;
+    }
+    AUDIT(past_anchor, "the anchor is among the children");
+}
+
+void weft__audit_quiet(runtime *rt) {
+    AUDIT(atom_load_seq(&rt->injected) == 0, "no task from outside is left");
+    AUDIT(rt->inject_first == NULL, "the queue from outside is empty");
+    AUDIT(atom_load_seq(&rt->idle.nsearch) <= rt->n_workers, "only workers search");
+    for (unsigned i = 0; i < rt->n_workers; i++) {
+        worker *w = &rt->workers[i];
+        AUDIT(deque_size(&w->deque) == 0, "no shared child is left");
+        AUDIT(deque_audit(&w->deque, NULL, NULL), "the ring is sound");
+        AUDIT(w->ready == NULL, "no fiber is left to resume");
+    }
+}

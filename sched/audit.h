@@ -1,0 +1,16 @@
+/* sched/audit.h -- the invariants of the scheduler's structures, checked by walking them.
+ *
+ * Not for production: tests call these at quiet moments, builds with WEFT_DEBUG 2 at every slow fork and join.
+ * Each aborts with a text that names the invariant.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_SCHED_AUDIT_H
+#define WEFT_SCHED_AUDIT_H
+
+#include "sched/worker.h"
+
+/* C1 of sched/fiber.h, and that the list is one: older and newer agree, head ends it.  The fiber's own thread. */
+void weft__audit_children(const fiber *f);
+/* Nothing runs: no task anywhere, every worker asleep or searching, permits unused, nobody left counted. */
+void weft__audit_quiet(runtime *rt);
+
+#endif
