@@ -7,6 +7,9 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "test.h"
 #include "sched/join.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <weft/fork.h>
@@ -64,8 +67,52 @@ static void rounds(void *arg) {
     *(int *)arg = moved;
 }
 
+/* Does a poll, here and now, see a bit that is set in `attn`? */
+static inline __attribute__((always_inline)) bool poll_sees(_Atomic uint32_t *attn) {
+    atom_or_rlx(attn, ATTN_TICK);
+    WEFT__POLL(seen);
+    return false;
+seen:
+    atom_and_rlx(attn, ~(uint32_t)ATTN_TICK);
+    return true;
+}
+
+/* The same question the naive way: errno's address is a "constant" to the compiler, so what it computed before a
+ * suspension it uses after it.  Not asserted, it is the compiler's choice; printed, so that one sees the hazard. */
+__attribute__((noinline)) static int *errno_of_this_thread(void) {
+    __asm__ volatile("" ::: "memory");
+    return &errno;
+}
+
+/* Polls before and after a migration in one function: an address kept from before would show the old thread. */
+static void polls(void *arg) {
+    int n = *(int *)arg, stale = 0;
+    for (int round = 1; round <= n; round++) {
+        child_task t;
+        worker *before = ((fiber *)weft__self())->w;
+        CHECK(poll_sees(before->attn));
+        errno = 0;
+        weft_fork(&t, child, &t.task, round);
+        until_started(round);
+        (void)weft_join(&t, child);
+        worker *after = ((fiber *)weft__self())->w;
+        CHECK(after != before);
+        CHECK(poll_sees(after->attn));
+        CHECK(weft__thread_attn() == after->attn);
+        stale += &errno != errno_of_this_thread();
+    }
+    fprintf(stderr, "    a plain &errno was stale after %d of %d migrations\n", stale, n);
+}
+
+TEST(a_poll_after_a_migration_sees_the_new_thread) {
+    int n = 200;
+    atomic_store(&started, 0);
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), polls, &n), WEFT_OK);
+}
+
 TEST(a_resumed_fiber_is_on_the_worker_that_finished_its_child) {
     int n = 300;
+    atomic_store(&started, 0);
     CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), rounds, &n), WEFT_OK);
     CHECK_EQ(n, 300);
 }

@@ -1,0 +1,46 @@
+#!/bin/sh
+# The tests that force migrations, built whole with each compiler, with and without link-time optimisation: what a
+# compiler may keep across a suspension shows only when it sees everything at once.
+#   compilers.sh <source folder> <work folder>
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+set -eu
+root=$1 work=$2
+mkdir -p "$work"
+cd "$root"
+
+sources="alloc/*.c sched/*.c"
+[ "$(uname -m)" = x86_64 ] && sources="$sources sched/slow_x86_64.S"
+passed=0 skipped=0
+
+check() { # name, test, compiler and flags...
+    name=$1 test=$2
+    shift 2
+    if ! command -v "$1" >/dev/null 2>&1; then
+        echo "$name: $1 is not installed, skipped"
+        skipped=$((skipped + 1))
+        return
+    fi
+    # shellcheck disable=SC2086
+    "$@" -std=gnu11 -DWEFT_ALLOC_SYSTEM=1 -I. -Ialloc/include -Isched/include -Itests $sources "tests/$test" \
+        -lboost_context -lpthread -o "$work/$name"
+    "$work/$name" >"$work/$name.out" 2>&1 || { cat "$work/$name.out"; echo "$name failed"; exit 1; }
+    grep -q ' passed, 0 failed' "$work/$name.out" || { echo "$name did not finish"; exit 1; }
+    passed=$((passed + 1))
+}
+
+for flags in -O2 -O3 "-O2 -flto" "-O2 -fPIC -fPIE -pie"; do
+    id=$(printf %s "$flags" | tr -d ' -')
+    # shellcheck disable=SC2086
+    check "gcc-$id-migration" unit/migration_test.c gcc $flags
+    # shellcheck disable=SC2086
+    check "gcc-$id-fork" unit/fork_test.c gcc $flags
+done
+for flags in -O2 -O3; do
+    check "clang-$flags-migration" unit/migration_test.c clang "$flags"
+    check "clang-$flags-fork" unit/fork_test.c clang "$flags"
+done
+if command -v ld.lld >/dev/null 2>&1; then
+    check clang-lto-migration unit/migration_test.c clang -O2 -flto -fuse-ld=lld
+fi
+[ "$passed" -gt 0 ]
+echo "$passed passed, 0 failed, $skipped skipped"
