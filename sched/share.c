@@ -1,6 +1,6 @@
 /* sched/share.c -- which children become public, and when.
  *
- * Only on request: a worker without work sets WANT, the owner notices at its next fork or slow join and offers
+ * Only on request: a worker without work sets WANT, the owner notices at its next fork or join and offers
  * its oldest private children, one for each hungry worker, more when the last offer was gone quickly.  Oldest,
  * because in a recursion the oldest child is the largest.
  *

@@ -1,7 +1,7 @@
 /* sched/take.c -- the slow halves of fork and join.
  *
- * fork comes here when its worker's attention is wanted, or on a plain thread.  join comes here when the child
- * was offered to others, is not the newest, or would not fit on the stack.  Three ways out of a join:
+ * Both come here when the worker's attention is wanted, or on a plain thread; join also when the child was offered
+ * to others, is not the newest, or would not fit on the stack.  Three ways out of a join:
  *
  *   take it   private, or shared and still the newest of this worker's deque: the caller calls it
  *   wait      stolen, or under newer items: look briefly, then leave the stack; whoever finishes the child
@@ -148,6 +148,7 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
     check_alive(f, sp);
     bool shared = t->site & WEFT__SHARED, mine = !shared;
     unlink_child(f, t);
+    weft__attend(f); /* the others; this one is about to run */
     if (shared) mine = take_back(f, t);
     if (!mine)
         wait_for(f, t);

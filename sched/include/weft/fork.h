@@ -90,6 +90,12 @@ static inline __attribute__((always_inline)) struct weft__fiber *weft__self(void
 #define WEFT__POLL(label)                                                                    \
     __asm__ goto("movq weft__tls@gottpoff(%%rip), %%rax\n\tcmpl $0, %%fs:8(%%rax)\n\tjne %l[" #label "]" \
                  : : : "rax", "cc", "memory" : label)
+/* The attention word.  Bit 0 is set whenever anything is. */
+static inline __attribute__((always_inline)) uintptr_t weft__attn(void) {
+    uintptr_t a;
+    __asm__ volatile("movq weft__tls@gottpoff(%%rip), %0\n\tmovl %%fs:8(%0), %k0" : "=r"(a));
+    return a;
+}
 static inline __attribute__((always_inline)) char *weft__sp(void) {
     char *sp;
     __asm__("movq %%rsp, %0" : "=r"(sp));
@@ -197,13 +203,17 @@ slow:
     weft__fork_slow(t, site, 0);
 }
 
+/* Polls as fork does: a parent that forked all its children before anybody asked offers them between the joins. */
 static inline __attribute__((always_inline)) bool weft__take(weft_task *t) {
-    if (WEFT__CHECKED || WEFT_UNLIKELY(t->site & WEFT__SHARED)) return weft__take_slow(t);
-    struct weft__fiber *f = weft__self();
-    if (WEFT_UNLIKELY(f->head != t) || WEFT_UNLIKELY(weft__sp() < f->low)) return weft__take_slow(t);
+    struct weft__fiber *f;
+    if (WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
+    f = weft__self();
+    if (WEFT_UNLIKELY(f->head != t) || WEFT_UNLIKELY(weft__sp() < f->low)) goto slow;
     f->head = t->older;
     t->site = WEFT__JOINED;
     return true;
+slow:
+    return weft__take_slow(t);
 }
 
 /* ---- typed tasks -------------------------------------------------------------------------------- */
@@ -228,14 +238,14 @@ static inline __attribute__((always_inline)) bool weft__take(weft_task *t) {
  * and name_task, the descriptor: 64 bytes while In and Out have at most 24. */
 #define WEFT_TASK(name, Out, In)                                                             \
     WEFT__TASK_TYPES(name, Out, In);                                                         \
-    __attribute__((unused)) static void name##__run(weft_task *task, weft_head head) {       \
-        name##_task *t = (name##_task *)task;                                                \
-        name##_out out = name(t->io.in);                                                     \
-        t->io.out = out;                                                                     \
-        (void)head;                                                                          \
+    __attribute__((unused)) static void name##__run(weft_task *weft_task_, weft_head weft_head_) { \
+        name##_task *weft_t_ = (name##_task *)weft_task_;                                    \
+        name##_out weft_out_ = name(weft_t_->io.in);                                         \
+        weft_t_->io.out = weft_out_;                                                         \
+        (void)weft_head_;                                                                    \
     }                                                                                        \
-    __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *t) { \
-        return WEFT_LIKELY(weft__take(&t->task)) ? name(t->io.in) : t->io.out;               \
+    __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *weft_t_) { \
+        return WEFT_LIKELY(weft__take(&weft_t_->task)) ? name(weft_t_->io.in) : weft_t_->io.out; \
     }                                                                                        \
     WEFT__STATIC_ASSERT(sizeof(name##_task) >= sizeof(weft_task), "")
 

@@ -45,11 +45,14 @@ slow:
 }
 
 static inline __attribute__((always_inline)) weft_head weft__kernel_take(weft_task *t) {
-    if (WEFT__CHECKED || WEFT_UNLIKELY(t->site & WEFT__SHARED)) return weft__take_slow(t) ? t->older : 0;
-    weft_head k = t->older;
+    weft_head k;
+    if (WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
+    k = t->older;
     if (!k) __builtin_unreachable();
     weft__self()->head = k;
     return k;
+slow:
+    return weft__take_slow(t) ? t->older : 0;
 }
 
 /* WEFT_KERNEL(name, Out, In);
@@ -57,14 +60,14 @@ static inline __attribute__((always_inline)) weft_head weft__kernel_take(weft_ta
  * name_task as WEFT_TASK defines them. */
 #define WEFT_KERNEL(name, Out, In)                                                           \
     WEFT__TASK_TYPES(name, Out, In);                                                         \
-    __attribute__((unused)) static void name##__run(weft_task *task, weft_head head) {       \
-        name##_task *t = (name##_task *)task;                                                \
-        name##_out out = name(head, t->io.in);                                               \
-        t->io.out = out;                                                                     \
+    __attribute__((unused)) static void name##__run(weft_task *weft_task_, weft_head weft_head_) { \
+        name##_task *weft_t_ = (name##_task *)weft_task_;                                    \
+        name##_out weft_out_ = name(weft_head_, weft_t_->io.in);                             \
+        weft_t_->io.out = weft_out_;                                                         \
     }                                                                                        \
-    __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *t) { \
-        weft_head k = weft__kernel_take(&t->task);                                           \
-        return WEFT_LIKELY(k != 0) ? name(k, t->io.in) : t->io.out;                          \
+    __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *weft_t_) { \
+        weft_head weft_k_ = weft__kernel_take(&weft_t_->task);                               \
+        return WEFT_LIKELY(weft_k_ != 0) ? name(weft_k_, weft_t_->io.in) : weft_t_->io.out;  \
     }                                                                                        \
     WEFT__STATIC_ASSERT(sizeof(name##_task) >= sizeof(weft_task), "")
 

@@ -1,0 +1,46 @@
+// bench/suite/targets.cc -- the table.  Performance is shown against it, never asserted: a busy machine is
+// not a defect.
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "targets.h"
+
+#include <cstdio>
+
+static const Target targets[] = {
+    {"fib/kernel/workers:1", "ratio", false, 1.3},
+    {"fib/api/workers:1", "ratio", false, 2.5},
+    {"fib/kernel/workers:2", "speedup", true, 1.95},
+    {"fib/api/workers:2", "speedup", true, 1.95},
+    {"flat/kernel/workers:1", "ns_per_op", false, 5},
+    {"flat/kernel/workers:2", "ns_per_op", false, 5.5},
+    {"flat/api/workers:1", "ns_per_op", false, 8},
+    {"flat/api/workers:2", "over_one_worker_ns", false, 2},
+    {"seq/kernel/workers:1", "ns_per_op", false, 2},
+    {"seq/kernel/workers:2", "ns_per_op", false, 5},
+    {"seq/api/workers:1", "ns_per_op", false, 5},
+    {"seq/api/workers:2", "over_one_worker_ns", false, 2},
+    {"skynet/kernel/workers:1", "ns_per_op", false, 3},
+    {"skynet/kernel/workers:2", "ns_per_op", false, 1.5},
+    {"skynet/api/workers:1", "ns_per_op", false, 5.5},
+    {"skynet/api/workers:2", "over_one_worker_ns", false, 2},
+    {"nqueens/12/workers:1", "ratio", false, 1.03},
+    {"nqueens/12/workers:2", "speedup", true, 1.95},
+    {"uts/T1/workers:1", "ratio", false, 1.03},
+    {"uts/T1/workers:2", "speedup", true, 1.95},
+    {"idle/cpu", "cpu_us", false, 100},
+};
+
+const Target *target_of(const std::string &name) {
+    for (const Target &t : targets)
+        if (name == t.entry) return &t;
+    return nullptr;
+}
+
+std::string target_text(const Target &t) {
+    char text[64];
+    snprintf(text, sizeof text, "%s %s %g", t.counter, t.at_least ? ">=" : "<=", t.limit);
+    return text;
+}
+
+bool target_met(const Target &t, double measured) {
+    return t.at_least ? measured >= t.limit : measured <= t.limit;
+}
