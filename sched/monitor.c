@@ -1,8 +1,8 @@
 /* sched/monitor.c -- the tick monitor.
  *
- * A thread that comes by now and then and, while some workers sleep and others compute, sets TICK on the busy
- * ones: at their next poll they offer work.  The request protocol does not need it (a worker asks everybody
- * before it sleeps), so it is a net under it, and later the one who sees to timers of workers that compute.
+ * A thread that comes by now and then and, while some workers sleep and others compute, asks the busy ones for
+ * work on behalf of the sleepers: at their next poll they make an offer.  The request protocol does not need it (a
+ * worker asks everybody before it sleeps), so it is a net under it.
  *
  * It costs the workers nothing: they never wake it.  It looks every TICK_NS while there is something to look
  * after, half as often after each look that found nothing, and every REST_NS once all workers sleep.
@@ -24,7 +24,7 @@ static int64_t tick(runtime *rt, int64_t pause) {
     if (sleeping == rt->n_workers) return REST_NS;
     if (sleeping == 0) return pause < REST_NS / 2 ? pause * 2 : REST_NS;
     for (unsigned i = 0; i < rt->n_workers; i++)
-        if (!asleep(rt, i)) atom_or_rlx(rt->workers[i].attn, ATTN_TICK);
+        if (!asleep(rt, i)) atom_or_rlx(rt->workers[i].attn, ATTN_WANT);
     return TICK_NS;
 }
 

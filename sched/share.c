@@ -79,10 +79,6 @@ static uint64_t how_many(worker *w, uint64_t now) {
 void weft__attend(fiber *f) {
     worker *w = f->w;
     uint32_t asked = atom_load_rlx(w->attn);
-    if (asked & ATTN_TICK) {
-        atom_and_rlx(w->attn, ~(uint32_t)ATTN_TICK);
-        if (idle_any(&w->rt->idle)) asked |= ATTN_WANT;
-    }
     if (!(asked & ATTN_WANT || WEFT__RARE) || !has_private(f)) return;
     uint64_t now = arch_ticks(), k = WEFT__RARE ? UINT64_MAX : how_many(w, now);
     atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);

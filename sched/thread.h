@@ -14,10 +14,10 @@
 #include "alloc/atomic.h"
 #include "sched/fiber.h"
 
+/* Bit 0 is set in each: join tests it together with the low bit of a descriptor. */
 enum {
-    ATTN_WANT = 1,  /* a worker without work asks for some */
-    ATTN_TICK = 2,  /* the monitor came by: offer work if anybody is idle */
-    ATTN_PLAIN = 4, /* no runtime on this thread */
+    ATTN_WANT = 1,      /* a worker without work asks for some */
+    ATTN_PLAIN = 2 | 1, /* no runtime on this thread */
 };
 
 /* The calling thread's running fiber, NULL on a plain thread.  Evaluated anew at each call. */

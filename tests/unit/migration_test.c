@@ -67,13 +67,15 @@ static void rounds(void *arg) {
     *(int *)arg = moved;
 }
 
+enum { TEST_BIT = 8 };
+
 /* Does a poll, here and now, see a bit that is set in `attn`? */
 static inline __attribute__((always_inline)) bool poll_sees(_Atomic uint32_t *attn) {
-    atom_or_rlx(attn, ATTN_TICK);
+    atom_or_rlx(attn, TEST_BIT);
     WEFT__POLL(seen);
     return false;
 seen:
-    atom_and_rlx(attn, ~(uint32_t)ATTN_TICK);
+    atom_and_rlx(attn, ~(uint32_t)TEST_BIT);
     return true;
 }
 

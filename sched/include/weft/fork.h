@@ -116,6 +116,13 @@ static inline __attribute__((always_inline)) struct weft__fiber *weft__self(void
     __asm__ goto("adrp x9, :gottprel:weft__tls\n\tldr x9, [x9, :gottprel_lo12:weft__tls]\n\t" \
                  "mrs x10, tpidr_el0\n\tadd x9, x9, x10\n\tldr w9, [x9, #8]\n\tcbnz w9, %l[" #label "]" \
                  : : : "x9", "x10", "memory" : label)
+static inline __attribute__((always_inline)) uintptr_t weft__attn(void) {
+    uintptr_t a, offset;
+    __asm__ volatile("adrp %1, :gottprel:weft__tls\n\tldr %1, [%1, :gottprel_lo12:weft__tls]\n\t"
+                     "mrs %0, tpidr_el0\n\tadd %0, %0, %1\n\tldr %w0, [%0, #8]"
+                     : "=&r"(a), "=&r"(offset));
+    return a;
+}
 static inline __attribute__((always_inline)) char *weft__sp(void) {
     char *sp;
     __asm__("mov %0, sp" : "=r"(sp));
@@ -206,7 +213,7 @@ slow:
 /* Polls as fork does: a parent that forked all its children before anybody asked offers them between the joins. */
 static inline __attribute__((always_inline)) bool weft__take(weft_task *t) {
     struct weft__fiber *f;
-    if (WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
+    if (WEFT__CHECKED || WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
     f = weft__self();
     if (WEFT_UNLIKELY(f->head != t) || WEFT_UNLIKELY(weft__sp() < f->low)) goto slow;
     f->head = t->older;

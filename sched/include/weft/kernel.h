@@ -46,7 +46,7 @@ slow:
 
 static inline __attribute__((always_inline)) weft_head weft__kernel_take(weft_task *t) {
     weft_head k;
-    if (WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
+    if (WEFT__CHECKED || WEFT_UNLIKELY((weft__attn() | t->site) & WEFT__SHARED)) goto slow;
     k = t->older;
     if (!k) __builtin_unreachable();
     weft__self()->head = k;
