@@ -40,12 +40,6 @@ weft_runtime *weft__registry_add(runtime *rt) {
     return NULL;
 }
 
-static runtime *enter(slot *s, uint64_t word) {
-    while (word & OPEN)
-        if (atom_cas_acq(&s->word, &word, word + 1)) return s->rt;
-    return NULL;
-}
-
 runtime *weft__registry_enter(weft_runtime *h) {
     slot *s = slot_of(h);
     if (!s) return NULL;
@@ -55,14 +49,13 @@ runtime *weft__registry_enter(weft_runtime *h) {
     return NULL;
 }
 
-static void leave(slot *s) {
+void weft__registry_leave(weft_runtime *h) {
+    slot *s = slot_of(h);
     uint64_t before = atom_sub_ar(&s->word, 1);
     if (before & OPEN) return;
     atom_add_ar(&s->left, 1);
     weft__os_futex_wake(&s->left, INT32_MAX);
 }
-
-void weft__registry_leave(weft_runtime *h) { leave(slot_of(h)); }
 
 runtime *weft__registry_retire(weft_runtime *h) {
     slot *s = slot_of(h);
@@ -80,15 +73,4 @@ runtime *weft__registry_retire(weft_runtime *h) {
     s->rt = NULL;
     atom_store_rel(&s->claimed, 0);
     return rt;
-}
-
-bool weft__registry_find(bool (*visit)(runtime *, void *), void *arg) {
-    for (unsigned i = 0; i < REGISTRY_SLOTS; i++) {
-        runtime *rt = enter(&table[i], atom_load_acq(&table[i].word));
-        if (!rt) continue;
-        bool found = visit(rt, arg);
-        leave(&table[i]);
-        if (found) return true;
-    }
-    return false;
 }

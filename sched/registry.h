@@ -19,7 +19,4 @@ runtime *weft__registry_enter(weft_runtime *handle);    /* NULL: closed or never
 void weft__registry_leave(weft_runtime *handle);
 runtime *weft__registry_retire(weft_runtime *handle);   /* the caller closes it now; NULL: closed already */
 
-/* Call visit(rt, arg) for the open runtimes until it returns true.  Async-signal-safe if visit is. */
-bool weft__registry_find(bool (*visit)(runtime *rt, void *arg), void *arg);
-
 #endif

@@ -8,7 +8,8 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/report.h"
 #include "alloc/os.h"
-#include "sched/registry.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
 #include <string.h>
 
 typedef struct line {
@@ -56,25 +57,14 @@ static void report(const fiber *f) {
     weft__os_write_err(l.text, l.n);
 }
 
-typedef struct fault {
-    uintptr_t address;
-    bool explained;
-} fault;
-
-static bool visit(runtime *rt, void *arg) {
-    fault *at = arg;
-    stack s;
-    bool in_guard;
-    if (!weft__stack_find(rt->pool, at->address, &s, &in_guard)) return false;
-    if (in_guard) report(weft__fiber_on(&s));
-    at->explained = in_guard;
-    return true;
-}
-
+/* An overflow faults in the guard of the very stack the thread is on; anything else is somebody else's fault. */
 static bool explain(uintptr_t address) {
-    fault at = {address, false};
-    weft__registry_find(visit, &at);
-    return at.explained;
+    const fiber *f = thread_fiber();
+    if (!f) return false;
+    uintptr_t lo = (uintptr_t)f->stk.lo;
+    if (address >= lo || address < lo - weft__os_guard_bytes()) return false;
+    report(f);
+    return true;
 }
 
 weft_err weft__report_open(void) { return weft__os_fault_open(explain); }

@@ -49,7 +49,8 @@ void weft__worker_thread(void *arg) {
     alive_change(rt, 1);
     gate_wait(rt);
     if (first && atom_load_rlx(&rt->gate) == GATE_OPEN) {
-        atom_store_rlx(attn, 0);
+        /* The others may have asked already, and this store would hide it. */
+        atom_store_rlx(attn, rt->n_workers > 1 ? ATTN_WANT : 0);
         weft__fiber_enter(w, first);
         atom_store_rlx(attn, ATTN_PLAIN);
         first = w->running;

@@ -157,10 +157,17 @@ static bool may_search(const runtime *rt) {
     return 2 * atom_load_rlx(&rt->idle.nsearch) < rt->n_workers;
 }
 
+/* Who idles now, or was just woken, would ask too late for a task that forks at once: ask on their behalf. */
+static work with_request(worker *w, work found) {
+    runtime *rt = w->rt;
+    if (rt->n_workers > 1 && (atom_load_rlx(&rt->idle.nsearch) || idle_any(&rt->idle))) ask(w);
+    return found;
+}
+
 work weft__work_next(worker *w) {
     runtime *rt = w->rt;
     work found = at_hand(w);
-    if (found.task || found.fiber) return found;
+    if (found.task || found.fiber) return with_request(w, found);
     bool searching = may_search(rt);
     if (searching) idle_search(&rt->idle);
     for (;;) {
@@ -168,7 +175,7 @@ work weft__work_next(worker *w) {
             found = search(w);
             if (found.task || found.fiber) {
                 idle_found(&rt->idle);
-                return found;
+                return with_request(w, found);
             }
         }
         if (atom_load_acq(&rt->stopping)) {

@@ -76,6 +76,13 @@ static uint64_t how_many(worker *w, uint64_t now) {
     return n > w->share ? n : w->share;
 }
 
+/* With fewer on offer than are hungry, the request stands for the next fork or join: a parent that forks a few children
+ * and then computes is asked once.  Not while offers do not pay, unless memory ran out and nothing was offered. */
+static bool enough(worker *w, uint64_t offered, uint64_t now) {
+    if (offered == 0) return false;
+    return deque_size(&w->deque) >= hungry(w->rt) || now < atom_load_rlx(&w->calm_until);
+}
+
 void weft__attend(fiber *f) {
     worker *w = f->w;
     uint32_t asked = atom_load_rlx(w->attn);
@@ -83,18 +90,20 @@ void weft__attend(fiber *f) {
     uint64_t now = arch_ticks(), k = WEFT__RARE ? UINT64_MAX : how_many(w, now);
     atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
     w->offered_at = now;
-    if (offer(w, f, k))
-        weft__work_offered(w);
-    else if (asked & ATTN_WANT)
-        atom_or_rlx(w->attn, ATTN_WANT); /* no memory: the request stands */
+    uint64_t n = offer(w, f, k);
+    if (n) weft__work_offered(w);
+    if (asked & ATTN_WANT && !enough(w, n, now)) atom_or_rlx(w->attn, ATTN_WANT);
 }
 
 void weft__share_all(fiber *f) {
     worker *w = f->w;
     if (!has_private(f)) return;
-    atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
+    uint32_t asked = atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
     w->offered_at = arch_ticks();
-    if (offer(w, f, UINT64_MAX)) weft__work_offered(w);
+    if (offer(w, f, UINT64_MAX))
+        weft__work_offered(w);
+    else if (asked & ATTN_WANT)
+        atom_or_rlx(w->attn, ATTN_WANT);
 }
 
 void weft__offer_unpaid(worker *w) {

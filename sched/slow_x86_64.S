@@ -1,5 +1,6 @@
 /* sched/slow_x86_64.S -- the slow paths of fork and join for inlined code: every general register but rax (the
- * result) and r11 survives.  Vector registers do not.
+ * result) and r11 survives; of the vector registers those that only AVX-512 has, zmm16 to zmm31 and k1 to k7, where
+ * weft__wide_vectors says that they exist (the C library uses them in memset and the like, whoever compiled us).
  *
  * The stack is aligned here, because inline assembly calls from wherever the stack pointer is.  While the C
  * function has suspended the fiber, the saved registers lie on the fiber's own stack.
@@ -26,8 +27,26 @@
         pushq   %r9
         pushq   %r10
         leaq    16(%rbp), \sp          /* the caller's stack pointer: what lies below is dead */
-        andq    $-16, %rsp
+        andq    $-64, %rsp
+        cmpb    $0, weft__wide_vectors(%rip)
+        jne     1f
         call    \target
+        jmp     2f
+1:      subq    $1088, %rsp
+        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+        vmovdqu64 %zmm\n, (\n-16)*64(%rsp)
+        .endr
+        .irp    n, 1, 2, 3, 4, 5, 6, 7
+        kmovq   %k\n, 1024+(\n-1)*8(%rsp)
+        .endr
+        call    \target
+        .irp    n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+        vmovdqu64 (\n-16)*64(%rsp), %zmm\n
+        .endr
+        .irp    n, 1, 2, 3, 4, 5, 6, 7
+        kmovq   1024+(\n-1)*8(%rsp), %k\n
+        .endr
+2:
         movq    -8(%rbp), %rcx
         movq    -16(%rbp), %rdx
         movq    -24(%rbp), %rsi

@@ -148,8 +148,8 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
     check_alive(f, sp);
     bool shared = t->site & WEFT__SHARED, mine = !shared;
     unlink_child(f, t);
-    weft__attend(f); /* the others; this one is about to run */
-    if (shared) mine = take_back(f, t);
+    if (shared) mine = take_back(f, t); /* before others are offered on top of it */
+    weft__attend(f);
     if (!mine)
         wait_for(f, t);
     else if (stack_is_short(f) && run_elsewhere(f, t))
@@ -159,6 +159,12 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
 }
 
 #if defined(__x86_64__)
+/* Read by slow_x86_64.S.  On processors with AVX-512 but without its 64-bit masks (Knights Landing) not set. */
+__attribute__((visibility("hidden"))) unsigned char weft__wide_vectors;
+__attribute__((constructor)) static void look_at_vectors(void) {
+    weft__wide_vectors = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+}
+
 void weft__never(void) { weft__misuse("a slow path returned nothing: this is a defect of Weft"); }
 #else
 uintptr_t weft__fork_slow_call(weft_task *t, const weft_site *site, weft_task *head) {

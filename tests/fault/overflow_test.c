@@ -2,7 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "test.h"
 #include "alloc/san.h"
+#include "sched/registry.h"
 #include "sched/worker.h"
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <weft/kernel.h>
 #include <weft/runtime.h>
@@ -78,6 +81,48 @@ static void run_with_handler(void *fn) {
 }
 TEST(the_handler_that_was_there_before_runs_after_the_report) {
     expect_report(run_with_handler, dives, "the earlier handler ran");
+}
+
+static weft_runtime *closing;
+static void dives_when_closing(void *arg) {
+    while (weft_workers(closing) != 0) sched_yield();
+    dives(arg);
+}
+static void *closer(void *arg) {
+    weft_close(closing);
+    return arg;
+}
+static void overflow_while_closing(void *arg) {
+    pthread_t t;
+    int x;
+    (void)arg;
+    weft_open(&WEFT_OPTIONS(.workers = 1), &closing);
+    pthread_create(&t, NULL, closer, NULL);
+    weft_call(closing, dives_when_closing, &x);
+}
+TEST(an_overflow_while_the_runtime_closes_is_reported) {
+    for (int tries = 0; tries < 50; tries++) { /* the closer may be faster than the call */
+        char text[8192];
+        int status = test_in_child(overflow_while_closing, NULL, text, sizeof text);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) continue;
+        CHECK(strstr(text, "weft: stack overflow in task"));
+        return;
+    }
+}
+
+static void guard_write(void *arg) {
+    (void)arg;
+    weft_runtime *rt;
+    weft_open(&WEFT_OPTIONS(.workers = 1), &rt);
+    runtime *inner = weft__registry_enter(rt);
+    volatile char *guard = inner->workers[0].running->stk.lo - 8;
+    *guard = 1;
+}
+TEST(a_plain_thread_that_hits_a_guard_is_not_called_an_overflow) {
+    char text[8192];
+    int status = test_in_child(guard_write, NULL, text, sizeof text);
+    CHECK(!WIFEXITED(status) || WEXITSTATUS(status) != 0);
+    CHECK(!strstr(text, "weft: stack overflow"));
 }
 
 static void null_write(void *arg) {

@@ -42,5 +42,17 @@ done
 if command -v ld.lld >/dev/null 2>&1; then
     check clang-lto-migration unit/migration_test.c clang -O2 -flto -fuse-ld=lld
 fi
+
+# Against a shared library bound lazily, as most programs are: the first call of each function goes through the
+# dynamic linker, which keeps fewer registers than the slow paths promise.
+gcc -O2 -fPIC -shared -std=gnu11 -DWEFT_ALLOC_SYSTEM=1 -I. -Ialloc/include -Isched/include $sources \
+    -lboost_context -lpthread -o "$work/libwhole.so"
+for compiler in gcc clang; do
+    command -v $compiler >/dev/null 2>&1 || continue
+    $compiler -O2 -std=gnu11 -I. -Ialloc/include -Isched/include -Itests tests/unit/registers_test.c \
+        -L"$work" -lwhole -Wl,-z,lazy -Wl,-rpath,"$work" -lpthread -o "$work/lazy-$compiler"
+    LD_BIND_NOW= "$work/lazy-$compiler" >"$work/lazy.out" 2>&1 || { cat "$work/lazy.out"; echo "lazy-$compiler failed"; exit 1; }
+    passed=$((passed + 1))
+done
 [ "$passed" -gt 0 ]
 echo "$passed passed, 0 failed, $skipped skipped"

@@ -98,7 +98,7 @@ static inline __attribute__((always_inline)) uintptr_t weft__attn(void) {
 }
 static inline __attribute__((always_inline)) char *weft__sp(void) {
     char *sp;
-    __asm__("movq %%rsp, %0" : "=r"(sp));
+    __asm__ volatile("movq %%rsp, %0" : "=r"(sp));
     return sp;
 }
 
@@ -125,7 +125,7 @@ static inline __attribute__((always_inline)) uintptr_t weft__attn(void) {
 }
 static inline __attribute__((always_inline)) char *weft__sp(void) {
     char *sp;
-    __asm__("mov %0, sp" : "=r"(sp));
+    __asm__ volatile("mov %0, sp" : "=r"(sp));
     return sp;
 }
 
@@ -138,32 +138,29 @@ static inline __attribute__((always_inline)) char *weft__sp(void) {
  * it in callee-saved registers, and a small function then spends more on saving those than on its work.  So on
  * x86-64 the slow paths preserve all general registers (sched/slow_x86_64.S), and the compiler is told: by
  * the calling convention `preserve_most` where it knows that one, by inline assembly where it does not.  The
- * call to weft__never, which is not made, keeps the compiler from using the red zone below the stack pointer. */
+ * call to weft__never, which is not made, keeps the compiler from using the red zone below the stack pointer.
+ * Called through the global offset table: on its first call through a lazily bound procedure linkage table the
+ * dynamic linker does not preserve r10.  Named as lost: what an ordinary call loses, but for the registers that only
+ * AVX-512 has; a compiler that was not told of AVX-512 here may still use them in a function that was, so the slow
+ * paths keep those, too. */
 #if defined(__x86_64__) && !defined(__clang__)
 
-#ifdef __AVX512F__
-#define WEFT__VECTORS_HIGH \
-    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", \
-        "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
-#else
-#define WEFT__VECTORS_HIGH
-#endif
 #define WEFT__SLOW_CLOBBERS                                                                  \
-    "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
-        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15" WEFT__VECTORS_HIGH
+    "r11", "cc", "memory", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", \
+        "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 WEFT_API __attribute__((noreturn, cold)) void weft__never(void);
 
 static inline __attribute__((always_inline)) void weft__fork_slow(weft_task *t, const weft_site *site,
                                                                   weft_task *head) {
     uintptr_t r;
-    __asm__ volatile("call weft__fork_slow_keep@PLT"
+    __asm__ volatile("call *weft__fork_slow_keep@GOTPCREL(%%rip)"
                      : "=a"(r) : "D"(t), "S"(site), "d"(head) : WEFT__SLOW_CLOBBERS);
     if (WEFT_UNLIKELY(!r)) weft__never();
 }
 static inline __attribute__((always_inline)) bool weft__take_slow(weft_task *t) {
     uintptr_t r;
-    __asm__ volatile("call weft__take_slow_keep@PLT" : "=a"(r) : "D"(t) : WEFT__SLOW_CLOBBERS);
+    __asm__ volatile("call *weft__take_slow_keep@GOTPCREL(%%rip)" : "=a"(r) : "D"(t) : WEFT__SLOW_CLOBBERS);
     if (WEFT_UNLIKELY(r == 2)) weft__never();
     return r;
 }
@@ -173,8 +170,14 @@ static inline __attribute__((always_inline)) bool weft__take_slow(weft_task *t) 
 __attribute__((preserve_most)) WEFT_API WEFT_COLD uintptr_t weft__fork_slow_keep(weft_task *t, const weft_site *site,
                                                                                  weft_task *head);
 __attribute__((preserve_most)) WEFT_API WEFT_COLD uintptr_t weft__take_slow_keep(weft_task *t);
-#define weft__fork_slow(t, site, head) ((void)weft__fork_slow_keep((t), (site), (head)))
-#define weft__take_slow(t) ((bool)weft__take_slow_keep(t))
+#define WEFT__GOT(f)                                                                         \
+    __extension__({                                                                          \
+        __typeof__(&f) weft_p_;                                                              \
+        __asm__("movq " #f "@GOTPCREL(%%rip), %0" : "=r"(weft_p_));                          \
+        weft_p_;                                                                             \
+    })
+#define weft__fork_slow(t, site, head) ((void)WEFT__GOT(weft__fork_slow_keep)((t), (site), (head)))
+#define weft__take_slow(t) ((bool)WEFT__GOT(weft__take_slow_keep)(t))
 
 #else
 

@@ -17,7 +17,9 @@
  * recursions whose bodies take nanoseconds.  The head is also written to memory, so a kernel function may
  * call any other code, and that may fork, join and suspend.
  *
- * Beyond the rules of weft/fork.h: join in the reverse order of forking; the stack is not tested at a
+ * Beyond the rules of weft/fork.h: join in the reverse order of forking; the head passed to a fork is the newest child
+ * outstanding, so fork no child of the general form between two forks with the same head (checked where the slow path
+ * is taken, always with WEFT_DEBUG); the stack is not tested at a
  * join (a recursion deeper than the stack class ends at the guard, with a report).  Joining twice is
  * checked in builds with WEFT_DEBUG only.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
