@@ -31,7 +31,9 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 
 #ifdef CTX_VALGRIND
 static bool on_valgrind;
-__attribute__((constructor)) static void look_for_valgrind(void) { on_valgrind = RUNNING_ON_VALGRIND != 0; }
+__attribute__((constructor)) static void look_for_valgrind(void) {
+    on_valgrind = RUNNING_ON_VALGRIND != 0;
+}
 #endif
 
 const char *weft__ctx_name(void) {

@@ -92,7 +92,9 @@ void weft__ctx_note_init(ctx *c, char *lo, char *top, void (*entry)(void *payloa
 #ifdef WEFT__CTX_HOOKED
 void weft__ctx_note_arrival(ctx_hop *hop);
 #else
-static inline void weft__ctx_note_arrival(ctx_hop *hop) { (void)hop; }
+static inline void weft__ctx_note_arrival(ctx_hop *hop) {
+    (void)hop;
+}
 #endif
 void weft__ctx_hooked_exit(ctx *from, ctx *to, void *payload);
 

@@ -25,7 +25,8 @@ CTX_INLINE ctx_hop *weft__ctx_fcontext_jump(ctx_hop *hop) {
 }
 
 #ifndef WEFT__CTX_HOOKED
-static inline __attribute__((always_inline)) void *weft__ctx_fcontext_switch(ctx *from, ctx *to, void *payload) {
+static inline __attribute__((always_inline)) void *weft__ctx_fcontext_switch(ctx *from, ctx *to,
+                                                                             void *payload) {
     ctx_hop hop = {from, to, payload};
     return weft__ctx_fcontext_jump(&hop)->payload;
 }

@@ -8,8 +8,9 @@
  *   1 2 3   offer so many, growing when there is no room
  *   t       take back the newest it has not yet taken or missed
  *   b       try to take the one below (BURIED or GONE, and OK only if the newer is gone: it cannot be)
- *   p       pop
- * Items the owner got back are offered again (their memory is reused, as a frame's is).
+ *   p       pop, by a worker that looks for work
+ *   g       try to take what was popped last, for its joiner (GONE)
+ * Items the owner took back are offered again (their memory is reused, as a frame's is).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/deque.h"
 #include "tests/model/explorer/model.h"
@@ -21,19 +22,27 @@ enum { P_CAPACITY, P_STEALS, P_WRAP };
 
 typedef struct item {
     model_data content;
-    uint64_t place;
-    bool offered, had;
 } item;
 
 static item items[ITEMS];
 static deque d;
-static struct { _Alignas(deque_ring) char room[sizeof(deque_ring) + RING_MAX * sizeof(void *)]; } rings[RINGS];
+static struct {
+    _Alignas(deque_ring) char room[sizeof(deque_ring) + RING_MAX * sizeof(void *)];
+} rings[RINGS];
 static unsigned n_rings;
-static item *list[ITEMS]; /* the owner's: on offer as far as it knows, oldest first */
-static unsigned n_list, n_offered, n_had;
+
+/* What the checks remember, and the owner's list of what is on offer as far as it knows, oldest first. */
+static struct {
+    bool offered[ITEMS], had[ITEMS];
+    model_count n_had;
+    uint64_t n_offered, n_list;
+    item *list[ITEMS], *popped;
+    uint64_t place[ITEMS];
+} now;
 
 /* Mutants by flag. */
-static bool reuse_top, read_late, offer_first, no_room_test, grow_loses, grow_late, take_any, steal_newest_count;
+static bool reuse_top, read_late, offer_first, no_room_test, grow_loses, grow_late, take_any, steal_no_count,
+    place_only;
 
 static deque_ring *new_ring(uint64_t capacity) {
     model_check(n_rings < RINGS && capacity <= RING_MAX);
@@ -46,7 +55,8 @@ static deque_ring *new_ring(uint64_t capacity) {
 static void setup(void) {
     memset(items, 0, sizeof items);
     memset(rings, 0, sizeof rings);
-    n_rings = n_list = n_offered = n_had = 0;
+    memset((void *)&now, 0, sizeof now);
+    n_rings = 0;
     const int *param = model_instance_->param;
     uint64_t top = param[P_WRAP] ? DEQUE_TOP_MASK - (uint64_t)param[P_WRAP] + 1 : 0;
     atomic_init(&d.ts, deque_pack(top, 0));
@@ -54,18 +64,19 @@ static void setup(void) {
 }
 
 static void had(item *t) {
-    model_check(t && t->offered);
-    model_check(!t->had); /* twice */
-    t->had = true;
-    n_had++;
-    model_check(model_read(&t->content) == t->place + 100);
+    model_check(t && now.offered[t - items]);
+    model_check(!now.had[t - items]); /* twice */
+    now.had[t - items] = true;
+    model_count_add(&now.n_had, 1);
+    model_check(model_read(&t->content) == now.place[t - items] + 100);
 }
 
 /* ---- owner ---------------------------------------------------------------------------------------- */
 
+/* Not the one that was offered last, or its second tenancy could not be told from its first. */
 static item *free_item(void) {
-    for (unsigned i = 0; i < ITEMS; i++)
-        if (!items[i].offered) return &items[i];
+    for (uint64_t i = now.n_offered; i < now.n_offered + ITEMS; i++)
+        if (!now.offered[i % ITEMS]) return &items[i % ITEMS];
     model_assume(false);
     return NULL;
 }
@@ -76,7 +87,8 @@ static void grow(void) {
         atom_store_rel(&d.ring, r);
         uint64_t ts = atom_load_rlx(&d.ts), end = deque_top(ts) + deque_n(ts);
         for (uint64_t i = deque_top(ts); i != end; i++)
-            atom_store_rlx(&r->slot[i & (r->capacity - 1)], atom_load_rlx(&old->slot[i & (old->capacity - 1)]));
+            atom_store_rlx(&r->slot[i & (r->capacity - 1)],
+                           atom_load_rlx(&old->slot[i & (old->capacity - 1)]));
     } else if (grow_loses) {
         atom_store_rel(&d.ring, r);
     } else {
@@ -95,13 +107,13 @@ static void offer(unsigned k) {
         if (offer_first) deque_offer(&d, room < k ? room : k);
         for (; n < room && n < k; n++) {
             item *t = free_item();
-            t->offered = true;
-            t->had = false;
-            t->place = (at + n) & DEQUE_TOP_MASK;
-            model_write(&t->content, t->place + 100);
+            now.offered[t - items] = true;
+            now.had[t - items] = false;
+            now.place[t - items] = (at + n) & DEQUE_TOP_MASK;
+            model_write(&t->content, now.place[t - items] + 100);
             deque_put(&d, at + n, t);
-            list[n_list++] = t;
-            n_offered++;
+            now.list[now.n_list++] = t;
+            now.n_offered++;
         }
         if (!offer_first) deque_offer(&d, n);
         k -= (unsigned)n;
@@ -119,61 +131,76 @@ static deque_result take_reusing_top(uint64_t at) {
     }
 }
 
-static deque_result take_at(uint64_t at) {
-    return reuse_top || take_any ? take_reusing_top(at) : deque_take(&d, at);
+/* The place alone says what is there. */
+static deque_result take_by_place(uint64_t at) {
+    deque_ring *r = atom_load_rlx(&d.ring);
+    return deque_take(&d, at, atom_load_rlx(&r->slot[at & (r->capacity - 1)]));
+}
+
+static deque_result take_at(item *t) {
+    uint64_t at = now.place[t - items];
+    if (reuse_top || take_any) return take_reusing_top(at);
+    return place_only ? take_by_place(at) : deque_take(&d, at, t);
 }
 
 static void got_back(item *t) {
     had(t);
-    t->offered = false; /* ours again */
+    now.offered[t - items] = false; /* ours again */
 }
 
 static void take_newest(void) {
-    if (n_list == 0) return;
-    item *t = list[--n_list];
-    deque_result r = take_at(t->place);
+    if (now.n_list == 0) return;
+    item *t = now.list[--now.n_list];
+    deque_result r = take_at(t);
     model_check(r == DEQUE_OK || r == DEQUE_GONE);
     if (r == DEQUE_OK) got_back(t);
 }
 
 static void take_below(void) {
-    if (n_list < 2) return;
-    item *t = list[n_list - 2];
-    deque_result r = take_at(t->place);
+    if (now.n_list < 2) return;
+    item *t = now.list[now.n_list - 2];
+    deque_result r = take_at(t);
     model_check(r == DEQUE_BURIED || r == DEQUE_GONE);
 }
 
 static bool pop(void) {
     item *t = deque_pop(&d);
     if (!t) return false;
-    model_check(n_list > 0 && t == list[n_list - 1]); /* the newest the owner knows of */
-    n_list--;
-    got_back(t);
+    model_check(now.n_list > 0 && t == now.list[now.n_list - 1]); /* the newest the owner knows of */
+    now.n_list--;
+    now.popped = t;
+    had(t); /* somebody runs it, so it is not offered again here */
     return true;
+}
+
+static void take_popped(void) {
+    if (now.popped) model_check(take_at(now.popped) == DEQUE_GONE);
 }
 
 static void owner(void) {
     for (const char *s = model_instance_->script; *s; s++) {
+        model_forget((uintptr_t)s);
         switch (*s) {
         case 't': take_newest(); break;
         case 'b': take_below(); break;
         case 'p': (void)pop(); break;
+        case 'g': take_popped(); break;
         default: offer((unsigned)(*s - '0'));
         }
     }
     while (pop()) {}
-    n_list = 0;
+    now.n_list = 0;
 }
 
 /* ---- thieves -------------------------------------------------------------------------------------- */
 
 static deque_result steal(void **out) {
-    if (!read_late && !steal_newest_count) return deque_steal(&d, out);
+    if (!read_late && !steal_no_count) return deque_steal(&d, out);
     uint64_t ts = atom_load_acq(&d.ts);
     uint64_t top = deque_top(ts), n = deque_n(ts);
     if (n == 0) return DEQUE_EMPTY;
     deque_ring *r = atom_load_acq(&d.ring);
-    if (steal_newest_count) { /* forgets to count down */
+    if (steal_no_count) { /* forgets to count down */
         *out = atom_load_rlx(&r->slot[top & (r->capacity - 1)]);
         return atom_cas_ar(&d.ts, &ts, deque_pack(top + 1, n)) ? DEQUE_OK : DEQUE_LOST;
     }
@@ -184,6 +211,7 @@ static deque_result steal(void **out) {
 
 static void thief(void) {
     for (int i = 0; i < model_instance_->param[P_STEALS]; i++) {
+        model_forget((uint64_t)i);
         void *got = NULL;
         if (steal(&got) == DEQUE_OK) had(got);
     }
@@ -198,17 +226,18 @@ static void thread(unsigned self) {
 
 static void finish(void) {
     model_check(deque_n(model_peek(&d.ts)) == 0);
-    model_check(n_had == n_offered); /* none lost */
+    model_check(now.n_had == now.n_offered); /* none lost */
 }
 
 static const model_instance instances[] = {
-    {"one-thief", 2, {2, 3, 0}, "2tb1t2"},
-    {"one-thief-long", 2, {2, 4, 0}, "1t2t12tbp1"},
-    {"growth", 2, {1, 3, 0}, "1121t"},
-    {"growth-twice", 2, {1, 3, 0}, "13t1"},
-    {"two-thieves", 3, {2, 2, 0}, "2t2"},
-    {"two-thieves-growth", 3, {1, 2, 0}, "12t1"},
-    {"wrap", 2, {2, 3, 2}, "2tb121"},
+    {.name = "one-thief", .threads = 2, .param = {2, 3, 0}, .script = "2bt1t1"},
+    {.name = "one-thief-long", .threads = 2, .param = {2, 4, 0}, .script = "1t12bt12tp1"},
+    {.name = "growth", .threads = 2, .param = {1, 3, 0}, .script = "1121t"},
+    {.name = "growth-twice", .threads = 2, .param = {1, 3, 0}, .script = "13t1"},
+    {.name = "two-thieves", .threads = 3, .param = {2, 2, 0}, .script = "2t1t1"},
+    {.name = "two-thieves-growth", .threads = 3, .param = {1, 2, 0}, .script = "12t1"},
+    {.name = "popped", .threads = 2, .param = {2, 2, 0}, .script = "2p1g1g"},
+    {.name = "wrap", .threads = 2, .param = {2, 3, 2}, .script = "2bt121"},
     {0},
 };
 
@@ -219,14 +248,15 @@ static const model_mutant mutants[] = {
     {"steal-ring-relaxed", "growth", NULL, "deque_steal", "load_acq(&d->ring)", "rlx"},
     {"grow-relaxed", "growth", NULL, "deque_grow", "store_rel(&d->ring)", "rlx"},
     {"slot-read-after-claim", "one-thief", &read_late, NULL, NULL, NULL},
-    {"top-offered-again", "one-thief", &reuse_top, NULL, NULL, NULL},
+    {"top-offered-again", "one-thief-long", &reuse_top, NULL, NULL, NULL},
     {"take-of-buried", "one-thief", &take_any, NULL, NULL, NULL},
     {"offer-before-slots", "one-thief", &offer_first, NULL, NULL, NULL},
     {"no-room-test", "growth", &no_room_test, NULL, NULL, NULL},
     {"growth-without-copy", "growth", &grow_loses, NULL, NULL, NULL},
     {"growth-published-early", "growth", &grow_late, NULL, NULL, NULL},
-    {"steal-without-count", "one-thief", &steal_newest_count, NULL, NULL, NULL},
+    {"take-by-place-only", "popped", &place_only, NULL, NULL, NULL},
+    {"steal-without-count", "one-thief", &steal_no_count, NULL, NULL, NULL},
     {0},
 };
 
-const model the_model = {"deque", setup, thread, finish, instances, mutants};
+const model the_model = {"deque", setup, thread, finish, &now, sizeof now, instances, mutants};

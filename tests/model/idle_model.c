@@ -1,12 +1,12 @@
 /* tests/model/idle_model.c -- sched/idle.h: workers, a producer, one public source.
  *
- * The source `q` counts public items and stands for every deque and queue: made public by a seq_cst RMW, taken
- * by CAS.  An item is a rendezvous: it ends only when all items of the instance have started.  So a lost
- * wake-up, and just as much an item left public while a worker sleeps (work conservation), is a wait that never
- * ends.
+ * The source `q` counts public items and stands for every deque and queue: made public by a seq_cst RMW,
+ * taken by CAS.  An item is a rendezvous: it ends only when all items of the instance have started.  So a
+ * lost wake-up, and just as much an item left public while a worker sleeps (work conservation), is a wait
+ * that never ends.
  *
- * With `throttle` n a worker that sees n searchers goes to sleep without searching, except after a rescan that
- * found work (sched/search.c).  With `token` content the permit carries plain data from waker to sleeper.
+ * With `throttle` n a worker that sees n searchers goes to sleep without searching, except after a rescan
+ * that found work (sched/search.c).  The permit carries plain data from the waker to the sleeper.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/idle.h"
 #include "tests/model/explorer/model.h"
@@ -18,13 +18,21 @@ enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED };
 static idle d;
 static _Atomic uint32_t q, permit[WORKERS_MAX], started;
 static model_data content, reason[WORKERS_MAX]; /* what an item holds; why a worker was woken */
-static unsigned taken;
+
+/* Where each thread is in its loop; with the place in the protocol that is all its later steps depend on. */
+static unsigned at[WORKERS_MAX + 1];
+
+static void forget(unsigned self, unsigned place) {
+    model_forget(at[self] * 8u + place);
+}
 
 /* Mutants by flag. */
 static bool no_notify, notify_first, no_retest, no_rescan, no_chain, bit_last, rescan_first, keep_bit,
     retest_once;
 
-static unsigned items(void) { return (unsigned)model_instance_->param[P_ITEMS]; }
+static unsigned items(void) {
+    return (unsigned)model_instance_->param[P_ITEMS];
+}
 
 static void setup(void) {
     const int *param = model_instance_->param;
@@ -33,36 +41,38 @@ static void setup(void) {
     atomic_init(&q, 0);
     atomic_init(&started, 0);
     for (unsigned i = 0; i < WORKERS_MAX; i++) atomic_init(&permit[i], 0);
-    if (param[P_PARKED]) atomic_init(&d.mask[0], 1);
+    atomic_init(&d.mask[0], (uint64_t)param[P_PARKED]);
     memset(&content, 0, sizeof content);
     memset(reason, 0, sizeof reason);
-    taken = 0;
+    memset(at, 0, sizeof at);
 }
 
 /* ---- what sched/idle.h asks for ------------------------------------------------------------------------ */
 
-static bool idle_public_work(idle *x) {
+bool weft__idle_public_work(idle *x) {
     (void)x;
     return !no_retest && atom_load_seq(&q) > 0;
 }
 
-static bool idle_rescan(idle *x, unsigned worker) {
+bool weft__idle_rescan(idle *x, unsigned worker) {
     (void)x, (void)worker;
     return !no_rescan && atom_load_seq(&q) > 0;
 }
 
-static void idle_post(idle *x, unsigned worker) {
+void weft__idle_post(idle *x, unsigned worker) {
     (void)x;
     model_write(&reason[worker], 7);
     atom_store_rel(&permit[worker], 1);
+    forget(model_self(), 1);
 }
 
 static bool awake(void *p) {
     return model_peek((_Atomic uint32_t *)p) != 0 || model_peek(&started) >= items();
 }
 
-static void idle_sleep(idle *x, unsigned worker) {
+void weft__idle_sleep(idle *x, unsigned worker) {
     (void)x;
+    forget(worker, 2);
     model_await(awake, &permit[worker]);
     if (!atom_load_acq(&permit[worker])) model_exit(); /* all items have started: the end */
     model_check(model_read(&reason[worker]) == 7);
@@ -76,18 +86,18 @@ static bool park_mutant(unsigned worker, bool searching) {
     uint32_t others = 1;
     bool early = false;
     if (!bit_last) atom_or_seq(&d.mask[0], bit);
-    if (rescan_first) early = idle_rescan(&d, worker);
+    if (rescan_first) early = weft__idle_rescan(&d, worker);
     others = searching ? atom_sub_seq(&d.nsearch, 1) - 1 : atom_load_seq(&d.nsearch);
     if (bit_last) {
-        if (others == 0) early = idle_rescan(&d, worker);
+        if (others == 0) early = weft__idle_rescan(&d, worker);
         atom_or_seq(&d.mask[0], bit);
     }
-    if (!bit_last && !rescan_first) early = others == 0 && idle_rescan(&d, worker);
+    if (!bit_last && !rescan_first) early = others == 0 && weft__idle_rescan(&d, worker);
     if (others == 0 && early) {
         if (keep_bit) return false;
         if (idle_claim(&d, worker)) return false;
     }
-    idle_sleep(&d, worker);
+    weft__idle_sleep(&d, worker);
     return true;
 }
 
@@ -97,7 +107,7 @@ static bool wake_one_trying_twice(void) {
         if (!atom_cas_seq(&d.nsearch, &none, 1)) return false;
         if (idle_wake_any(&d)) return true;
         atom_sub_seq(&d.nsearch, 1);
-        if (!idle_public_work(&d) || !idle_any(&d)) return false;
+        if (!weft__idle_public_work(&d) || !idle_any(&d)) return false;
     }
     return false;
 }
@@ -116,6 +126,8 @@ static void notify(void) {
 static void producer(void) {
     model_write(&content, 9);
     for (unsigned i = 0; i < items(); i++) {
+        at[d.workers] = i;
+        forget(d.workers, 0);
         if (notify_first) notify();
         atom_add_seq(&q, 1);
         if (!notify_first) notify();
@@ -145,7 +157,7 @@ static void found(void) {
 
 static void run_item(void) {
     model_check(model_read(&content) == 9);
-    taken++;
+    forget(model_self(), 3);
     atom_add_ar(&started, 1);
     model_await(all_started, NULL);
     model_exit();
@@ -157,26 +169,29 @@ static bool may_search(void) {
 }
 
 static void worker(unsigned self) {
-    bool parked = self == 0 && model_instance_->param[P_PARKED];
+    bool parked = model_instance_->param[P_PARKED] >> self & 1;
     bool searching = false;
     if (parked) {
-        idle_sleep(&d, self);
+        weft__idle_sleep(&d, self);
         searching = true;
     } else if (may_search()) {
         idle_search(&d);
         searching = true;
     }
     for (int i = 0; i < model_instance_->param[P_ROUNDS]; i++) {
+        at[self] = (unsigned)i;
         if (searching && take()) {
             found();
             run_item();
         }
+        forget(self, 4 + searching);
         bool mutated = bit_last || rescan_first || keep_bit;
         searching = mutated ? park_mutant(self, searching) : idle_park(&d, self, searching);
         if (!searching) {
             idle_search(&d);
             searching = true;
         }
+        forget(self, 6);
     }
     model_assume(false);
 }
@@ -188,36 +203,39 @@ static void thread(unsigned self) {
         worker(self);
 }
 
-static void finish(void) { model_check(taken == items()); }
+static void finish(void) {
+    model_check(model_peek(&started) == items());
+}
 
 static const model_instance instances[] = {
-    /* workers + 1 threads: {workers, items, rounds, throttle, parked} */
-    {"one-item", 3, {2, 1, 3, 0, 0}, NULL},
-    {"two-items", 3, {2, 2, 3, 0, 0}, NULL},
-    {"throttled", 3, {2, 2, 2, 1, 0}, NULL},
-    {"parked", 3, {2, 2, 3, 0, 1}, NULL},
-    {"one-worker", 2, {1, 1, 5, 0, 0}, NULL},
-    {"three-workers", 4, {3, 1, 2, 0, 0}, NULL},
+    /* workers + 1 threads: {workers, items, rounds, throttle, mask of those asleep at the start} */
+    {.name = "one-item", .threads = 3, .param = {2, 1, 3, 0, 0}},
+    {.name = "two-items", .threads = 3, .param = {2, 2, 3, 0, 0}},
+    {.name = "throttled", .threads = 3, .param = {2, 2, 2, 1, 0}},
+    {.name = "parked", .threads = 3, .param = {2, 2, 3, 0, 1}},
+    {.name = "one-worker", .threads = 2, .param = {1, 1, 5, 0, 0}},
+    {.name = "three-workers", .threads = 4, .param = {3, 2, 3, 0, 7}},
+    {.name = "three-asleep", .threads = 4, .param = {3, 3, 3, 0, 7}, .sc = true},
+    {.name = "three-throttled", .threads = 4, .param = {3, 3, 3, 1, 0}, .sc = true},
     {0},
 };
 
 static const model_mutant mutants[] = {
-    {"bit-acq_rel", "two-items", NULL, "idle_park", "or_seq(&d->mask[worker / 64])", "ar"},
+    {"bit-acq_rel", "throttled", NULL, "idle_park", "or_seq(&d->mask[worker / 64])", "ar"},
     {"park-count-acq_rel", "two-items", NULL, "idle_park", "sub_seq(&d->nsearch)", "ar"},
     {"park-load-acquire", "throttled", NULL, "idle_park", "load_seq(&d->nsearch)", "acq"},
-    {"rescan-acquire", "two-items", NULL, "idle_rescan", "load_seq(&q)", "acq"},
+    {"rescan-acquire", "two-items", NULL, "weft__idle_rescan", "load_seq(&q)", "acq"},
     {"publish-acq_rel", "two-items", NULL, "producer", "add_seq(&q)", "ar"},
     {"notify-load-acquire", "two-items", NULL, "idle_notify", "load_seq(&d->nsearch)", "acq"},
-    {"any-load-acquire", "two-items", NULL, "idle_any", "load_seq(&d->mask[i])", "acq"},
-    {"pick-load-acquire", "two-items", NULL, "idle_wake_any", "load_seq(&d->mask[i])", "acq"},
+    {"any-load-acquire", "throttled", NULL, "idle_any", "load_seq(&d->mask[i])", "acq"},
     {"untoken-acq_rel", "two-items", NULL, "idle_wake_one", "sub_seq(&d->nsearch)", "ar"},
-    {"retest-acquire", "two-items", NULL, "idle_public_work", "load_seq(&q)", "acq"},
-    {"post-relaxed", "two-items", NULL, "idle_post", "store_rel(&permit[worker])", "rlx"},
-    {"permit-relaxed", "two-items", NULL, "idle_sleep", "load_acq(&permit[worker])", "rlx"},
+    {"retest-acquire", "two-items", NULL, "weft__idle_public_work", "load_seq(&q)", "acq"},
+    {"post-relaxed", "two-items", NULL, "weft__idle_post", "store_rel(&permit[worker])", "rlx"},
+    {"permit-relaxed", "two-items", NULL, "weft__idle_sleep", "load_acq(&permit[worker])", "rlx"},
     {"no-notify", "two-items", &no_notify, NULL, NULL, NULL},
     {"notify-before-publish", "two-items", &notify_first, NULL, NULL, NULL},
     {"no-retest", "two-items", &no_retest, NULL, NULL, NULL},
-    {"retest-once", "throttled", &retest_once, NULL, NULL, NULL},
+    {"retest-once", "three-throttled", &retest_once, NULL, NULL, NULL},
     {"no-rescan", "two-items", &no_rescan, NULL, NULL, NULL},
     {"no-chained-wake", "two-items", &no_chain, NULL, NULL, NULL},
     {"bit-after-count", "two-items", &bit_last, NULL, NULL, NULL},
@@ -226,4 +244,4 @@ static const model_mutant mutants[] = {
     {0},
 };
 
-const model the_model = {"idle", setup, thread, finish, instances, mutants};
+const model the_model = {"idle", setup, thread, finish, NULL, 0, instances, mutants};

@@ -16,9 +16,9 @@ enum { P_ROUNDS };
 enum { NOTHING, TASK, OVER };
 
 static _Atomic(uintptr_t) word;
-static _Atomic uint32_t offered; /* NOTHING, TASK, OVER: stands for the deque */
+static _Atomic uint32_t offered;           /* NOTHING, TASK, OVER: stands for the deque */
 static model_data result, context, round_; /* round_: the fiber's own variable */
-static unsigned running_;
+static model_count running_;
 
 /* Mutants by flag. */
 static bool touch_after_finish, save_after_park, finish_by_two, touch_after_park, resume_always;
@@ -35,8 +35,7 @@ static void setup(void) {
 /* ---- the fiber: who calls these runs it ---------------------------------------------------------------- */
 
 static void on_fiber(int change) {
-    running_ += (unsigned)change;
-    model_check(running_ <= 1);
+    model_check(model_count_add(&running_, change) <= 1);
 }
 
 static void fork_child(void) {
@@ -105,6 +104,7 @@ static bool something_offered(void *arg) {
 static void thread(unsigned self) {
     if (self == 0) run_fiber(false);
     for (;;) {
+        model_forget(0);
         model_await(something_offered, NULL);
         uint32_t found = atom_load_acq(&offered);
         if (found >= OVER) return;
@@ -112,12 +112,14 @@ static void thread(unsigned self) {
     }
 }
 
-static void finish(void) { model_check(round_.value == (unsigned)model_instance_->param[P_ROUNDS]); }
+static void finish(void) {
+    model_check(round_.value == (unsigned)model_instance_->param[P_ROUNDS]);
+}
 
 static const model_instance instances[] = {
-    {"two-workers", 2, {3}, NULL},
-    {"three-workers", 3, {2}, NULL},
-    {"four-rounds", 2, {4}, NULL},
+    {.name = "two-workers", .threads = 2, .param = {3}},
+    {.name = "three-workers", .threads = 3, .param = {2}},
+    {.name = "four-rounds", .threads = 2, .param = {4}},
     {0},
 };
 
@@ -135,4 +137,5 @@ static const model_mutant mutants[] = {
     {0},
 };
 
-const model the_model = {"join", setup, thread, finish, instances, mutants};
+const model the_model = {"join",          setup,     thread, finish, (void *)&running_,
+                         sizeof running_, instances, mutants};

@@ -68,7 +68,8 @@ TEST(payloads_arrive_in_both_directions) {
     EACH_IMPL {
         weft__ctx_adopt(&home);
         fiber_open(&echo, STACK, echo_entry);
-        for (uintptr_t i = 0; i < 1000; i++) CHECK_EQ((uintptr_t)now->go(&home, &echo.c, (void *)(i * 3)), i * 3 + 1);
+        for (uintptr_t i = 0; i < 1000; i++)
+            CHECK_EQ((uintptr_t)now->go(&home, &echo.c, (void *)(i * 3)), i * 3 + 1);
         fiber_close(&echo);
         weft__ctx_fini(&home);
     }
@@ -156,18 +157,18 @@ TEST(callee_saved_registers_survive_a_switch_that_is_one_call_away) {
 }
 
 /* A leaf function may keep locals below the stack pointer; the inlined switch must step over them. */
-#define LEAF(which)                                                                                      \
-    static __attribute__((noinline)) uint64_t leaf_##which(ctx *from, ctx *to, uint64_t n) {             \
-        volatile uint64_t local[12];                                                                     \
-        for (unsigned i = 0; i < 12; i++) local[i] = n + i;                                              \
-        weft__ctx_##which##_switch(from, to, NULL);                                                      \
-        uint64_t sum = 0;                                                                                \
-        for (unsigned i = 0; i < 12; i++) sum += local[i];                                               \
-        return sum;                                                                                      \
-    }                                                                                                    \
-    static void leaf_##which##_entry(void *p) {                                                          \
-        (void)p;                                                                                         \
-        for (uint64_t n = 500;; n++) CHECK_EQ(leaf_##which(&other.c, &home, n), 12 * n + 66);            \
+#define LEAF(which)                                                                           \
+    static __attribute__((noinline)) uint64_t leaf_##which(ctx *from, ctx *to, uint64_t n) {  \
+        volatile uint64_t local[12];                                                          \
+        for (unsigned i = 0; i < 12; i++) local[i] = n + i;                                   \
+        weft__ctx_##which##_switch(from, to, NULL);                                           \
+        uint64_t sum = 0;                                                                     \
+        for (unsigned i = 0; i < 12; i++) sum += local[i];                                    \
+        return sum;                                                                           \
+    }                                                                                         \
+    static void leaf_##which##_entry(void *p) {                                               \
+        (void)p;                                                                              \
+        for (uint64_t n = 500;; n++) CHECK_EQ(leaf_##which(&other.c, &home, n), 12 * n + 66); \
     }
 LEAF(fcontext)
 LEAF(native)
@@ -238,7 +239,9 @@ TEST(the_stack_is_aligned_at_the_entry) {
     }
 }
 
-static void return_entry(void *p) { (void)p; }
+static void return_entry(void *p) {
+    (void)p;
+}
 
 static void run_to_return(void *p) {
     (void)p;
@@ -382,7 +385,8 @@ TEST(many_contexts_pass_a_token_round_a_ring) {
         weft__ctx_adopt(&home);
         for (size_t i = 0; i < RING; i++) fiber_open(&ring[i], 16384, ring_entry);
         uint32_t n = 0;
-        for (int lap = 0; lap < LAPS; lap++) n = (uint32_t)(uintptr_t)now->go(&home, &ring[0].c, (void *)(uintptr_t)n);
+        for (int lap = 0; lap < LAPS; lap++)
+            n = (uint32_t)(uintptr_t)now->go(&home, &ring[0].c, (void *)(uintptr_t)n);
         CHECK_EQ(n, RING * LAPS);
         for (size_t i = 0; i < RING; i++) fiber_close(&ring[i]);
         weft__ctx_fini(&home);
@@ -414,7 +418,9 @@ TEST(deep_frames_are_left_and_entered_in_the_middle) {
     }
 }
 
-static void last_entry(void *p) { weft__ctx_exit(&other.c, &home, (char *)p + 5); }
+static void last_entry(void *p) {
+    weft__ctx_exit(&other.c, &home, (char *)p + 5);
+}
 
 TEST(a_context_leaves_for_the_last_time_and_its_stack_is_used_again) {
     now = &impls[2];

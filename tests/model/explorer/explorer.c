@@ -1,7 +1,7 @@
 /* tests/model/explorer/explorer.c -- runs every execution of a model.
  *
  *   PROGRAM                     the names of instances and mutants
- *   PROGRAM INSTANCE [sc]       passes when no execution violates; sc: interleavings only
+ *   PROGRAM INSTANCE            passes when no execution violates
  *   PROGRAM mutant NAME         passes when some execution violates
  *   PROGRAM sweep INSTANCE      each access of the protocol one step weaker: which are noticed
  *
@@ -14,8 +14,8 @@
  * visited once.  64 bits of hash: with 10 million states the chance that one was taken for another is 3 in a
  * million.  A step that loses nothing by going first (machine.h) is taken without alternatives.
  *
- * Rejected: partial order reduction by sleep or source sets (together with a visited set it is easily unsound,
- * and alone it does not merge executions that meet again); snapshots of stacks instead of execution from the
+ * Rejected: partial order reduction by sleep or source sets (together with a visited set it is easily
+ * unsound, and alone it does not merge executions that meet again); snapshots of stacks instead of execution from the
  * start (a path of 60 steps takes two microseconds).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/ctx.h"
@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STACK_BYTES = 64 * 1024, STEPS = 1000 };
+enum { STACK_BYTES = 64 * 1024, STEPS = 1000, CELLS = 32 };
 
 typedef enum state { READY, WAITING, ENDED } state;
 
@@ -35,15 +35,15 @@ typedef struct thread {
     view v;
     uint64_t history;
     model_site *site;
-    access a;          /* READY: what it is about to do */
+    access a; /* READY: what it is about to do */
     uint64_t result;
     bool (*condition)(void *); /* WAITING */
     void *arg;
 } thread;
 
 typedef struct step {
-    unsigned options, chosen;
-    unsigned thread; /* for the report */
+    unsigned by[MODEL_THREADS], options, chosen; /* options of each thread, together */
+    unsigned thread;                             /* for the report */
     const model_site *site;
     access a;
     uint64_t result;
@@ -108,9 +108,13 @@ static bool seen_add(uint64_t h) {
 
 /* ---- what model threads call ------------------------------------------------------------------------ */
 
-static unsigned self(void) { return (unsigned)(running - threads); }
+unsigned model_self(void) {
+    return (unsigned)(running - threads);
+}
 
-static void stop(void) { weft__ctx_native_switch(&running->c, &home, NULL); }
+static void stop(void) {
+    weft__ctx_native_switch(&running->c, &home, NULL);
+}
 
 _Noreturn void model_exit(void) {
     running->state = ENDED;
@@ -189,25 +193,46 @@ void model_await(bool (*condition)(void *arg), void *arg) {
     peek_commits = false;
 }
 
+void model_forget(uint64_t state) {
+    running->history = machine_mix(state, model_self());
+}
+
 void model_reuse_(volatile void *p, size_t bytes, uint64_t value) {
-    if (!machine_reuse(&running->v, self(), p, bytes, value))
+    if (!machine_reuse(&running->v, model_self(), p, bytes, value))
         model_fail("variable reused while somebody may still access it", 0);
+}
+
+/* Every model_data of this execution. */
+static model_data *cells[CELLS];
+static unsigned n_cells;
+
+static void meet_cell(model_data *d) {
+    for (unsigned i = 0; i < n_cells; i++)
+        if (cells[i] == d) return;
+    if (n_cells == CELLS) {
+        fprintf(stderr, "model: more than %d model_data\n", CELLS);
+        exit(2);
+    }
+    cells[n_cells++] = d;
 }
 
 void model_write(model_data *d, uint64_t value) {
     const uint32_t *clock = running->v.clock;
+    meet_cell(d);
     bool ordered = d->written <= clock[d->writer];
     for (unsigned i = 0; i < MODEL_THREADS; i++) ordered &= d->read[i] <= clock[i];
     if (!ordered) model_fail("data race: a write is not ordered with an earlier access", 0);
-    d->writer = self();
-    d->written = clock[self()];
+    d->writer = model_self();
+    d->written = clock[model_self()];
     d->value = value;
 }
 
 uint64_t model_read(model_data *d) {
     const uint32_t *clock = running->v.clock;
-    if (d->written > clock[d->writer]) model_fail("data race: a read is not ordered with an earlier write", 0);
-    d->read[self()] = clock[self()];
+    meet_cell(d);
+    if (d->written > clock[d->writer])
+        model_fail("data race: a read is not ordered with an earlier write", 0);
+    d->read[model_self()] = clock[model_self()];
     running->history = machine_mix(running->history, d->value);
     return d->value;
 }
@@ -230,7 +255,7 @@ static void start_execution(void) {
     the_model.setup();
     violation = NULL;
     pruned = false;
-    depth = 0;
+    depth = n_cells = 0;
     for (unsigned i = 0; i < n_threads; i++) {
         thread *t = &threads[i];
         t->history = i + 1;
@@ -253,25 +278,42 @@ static unsigned options_of(thread *t) {
     return can;
 }
 
+/* Which accesses to plain data a clock knows of. */
+static uint64_t knows(const uint32_t *clock) {
+    uint64_t h = 0;
+    for (unsigned i = 0; i < n_cells; i++) {
+        const model_data *d = cells[i];
+        unsigned bits = d->written > clock[d->writer];
+        for (unsigned t = 0; t < MODEL_THREADS; t++) bits |= (d->read[t] > clock[t] ? 2u : 0u) << t;
+        if (bits) h += machine_mix((uintptr_t)d, bits);
+    }
+    return h;
+}
+
 /* What a thread did so far is a function of what its operations returned. */
 static uint64_t state_hash(void) {
     uint64_t h = 0;
     const view *views[MODEL_THREADS];
     unsigned n = 0;
     for (unsigned i = 0; i < n_threads; i++) {
-        h += machine_mix(threads[i].history, i);
-        if (threads[i].state == ENDED) continue;
-        views[n++] = &threads[i].v;
-        h += machine_mix(machine_hash_view(&threads[i].v), i + 8);
+        h = machine_mix(h, threads[i].state == ENDED ? 0 : threads[i].history);
+        if (threads[i].state != ENDED) views[n++] = &threads[i].v;
     }
-    return h + machine_hash(views, n);
+    for (unsigned i = 0; i < n_cells; i++) h += machine_mix((uintptr_t)cells[i], cells[i]->value);
+    const char *plain = the_model.plain;
+    for (size_t i = 0; i + 8 <= the_model.plain_bytes; i += 8) {
+        uint64_t word;
+        memcpy(&word, plain + i, 8);
+        h = machine_mix(h, word);
+    }
+    return h + machine_hash(views, n, knows);
 }
 
-static void do_step(unsigned option, const unsigned *options) {
-    unsigned i = 0;
-    for (; option >= options[i]; i++) option -= options[i];
-    thread *t = &threads[i];
+static void do_step(void) {
     step *s = &path[depth];
+    unsigned i = 0, option = s->chosen;
+    for (; option >= s->by[i]; i++) option -= s->by[i];
+    thread *t = &threads[i];
     if (t->state == READY) t->result = machine_do(&t->v, i, &t->a, option);
     t->history = machine_mix(t->history, t->result + t->a.succeeded);
     s->thread = i;
@@ -305,7 +347,6 @@ static void run_finish(void) {
 
 /* Is there a step that may be taken without looking at the alternatives?  Then it is the only option. */
 static bool goes_first(unsigned *options) {
-    memset(options, 0, sizeof *options * MODEL_THREADS);
     for (unsigned i = 0; i < n_threads; i++) {
         if (threads[i].state != READY || !machine_goes_first(&threads[i].v, i, &threads[i].a)) continue;
         options[i] = 1;
@@ -314,30 +355,32 @@ static bool goes_first(unsigned *options) {
     return false;
 }
 
-/* Follow the path, then extend it with first choices.  False: the end was reached before (seen). */
+/* One more step with its options, all untried.  False: there is none, or nothing new lies beyond. */
+static bool extend_path(void) {
+    step *s = &path[depth];
+    *s = (step){0};
+    bool first = goes_first(s->by);
+    for (unsigned i = 0; i < n_threads; i++) {
+        if (!first) s->by[i] = options_of(&threads[i]);
+        s->options += s->by[i];
+    }
+    if (s->options == 0) {
+        settle();
+        if (!violation && the_model.finish) run_finish();
+        return false;
+    }
+    if (!first && !seen_add(state_hash())) return false;
+    path_length++;
+    if (depth + 1 == STEPS) violation = "an execution does not end";
+    return !violation;
+}
+
+/* Follow the path, then extend it with first choices. */
 static void execute(void) {
     start_execution();
-    while (!violation && !pruned) {
-        unsigned options[MODEL_THREADS], n = 0;
-        bool first = goes_first(options);
-        for (unsigned i = 0; i < n_threads; i++) n += first ? options[i] : (options[i] = options_of(&threads[i]));
-        if (n == 0) {
-            settle();
-            if (!violation && the_model.finish) run_finish();
-            break;
-        }
-        if (depth == path_length) {
-            if (!first && !seen_add(state_hash())) break;
-            if (depth == STEPS) {
-                violation = "an execution does not end";
-                break;
-            }
-            path[path_length++] = (step){.options = n};
-        } else if (path[depth].options != n) {
-            fprintf(stderr, "model: not a function of what its operations return\n");
-            exit(2);
-        }
-        do_step(path[depth].chosen, options);
+    while (!violation && !pruned && !machine_learnt()) {
+        if (depth == path_length && !extend_path()) break;
+        do_step();
         depth++;
     }
     end_execution();
@@ -378,6 +421,7 @@ static bool explore(bool tell) {
     seen_clear();
     path_length = 0;
     n_threads = model_instance_->threads;
+    machine_sc = model_instance_->sc;
     weft__ctx_adopt(&home);
     uint64_t executions = 0;
     machine_forget_writers();
@@ -393,8 +437,8 @@ static bool explore(bool tell) {
     } while (!violation);
     if (violation && tell) report();
     if (tell)
-        printf("%s %s: %" PRIu64 " states, %" PRIu64 " executions: %s\n", the_model.name, model_instance_->name,
-               seen_count, executions, violation ? "violated" : "holds");
+        printf("%s %s: %" PRIu64 " states, %" PRIu64 " executions: %s\n", the_model.name,
+               model_instance_->name, seen_count, executions, violation ? "violated" : "holds");
     return violation != NULL;
 }
 
@@ -454,6 +498,7 @@ static int sweep(void) {
 }
 
 int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2) {
         for (const model_instance *i = the_model.instances; i->name; i++) printf("instance %s\n", i->name);
         for (const model_mutant *m = the_model.mutants; m->name; m++) printf("mutant %s\n", m->name);
@@ -464,7 +509,6 @@ int main(int argc, char **argv) {
         model_instance_ = instance_named(argv[2]);
         return sweep();
     }
-    machine_sc = argc == 3 && !strcmp(argv[2], "sc");
     model_instance_ = instance_named(argv[1]);
     return explore(true);
 }

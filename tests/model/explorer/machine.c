@@ -1,7 +1,8 @@
 /* tests/model/explorer/machine.c -- see machine.h.
  *
- * The hash of a state leaves out what no thread can read any more, and nothing else: two executions that
- * differ only in the order of independent steps, or in values that were overwritten, meet again.
+ * The hash of a state leaves out what no thread can read any more, and counts positions from the newest
+ * message: two executions that differ only in the order of independent steps, in values that were overwritten
+ * or in how often something happened before, meet again.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "tests/model/explorer/machine.h"
 #include <stdio.h>
@@ -13,8 +14,13 @@ bool machine_sc;
 static location locations[LOCATIONS];
 static unsigned n_locations;
 
-/* Which threads ever stored to an address, in any execution. */
-static struct { volatile void *address; unsigned threads; } writers[LOCATIONS * 4];
+/* Which threads ever stored to an address, in any execution; beyond these bits: it was reused, it was read
+ * by a load that is not seq_cst. */
+enum { REUSED = 1 << MODEL_THREADS, LOADED = 2 << MODEL_THREADS, STORED = REUSED - 1 };
+static struct {
+    volatile void *address;
+    unsigned threads;
+} writers[LOCATIONS * 4];
 static unsigned n_writers;
 static bool learnt;
 
@@ -24,8 +30,6 @@ uint64_t machine_mix(uint64_t a, uint64_t b) {
     x = (x ^ x >> 29) * UINT64_C(0xd6e8feb86659fd93);
     return x ^ x >> 32;
 }
-
-void machine_reset(void) { n_locations = 0; }
 
 void machine_start_thread(view *v, unsigned thread) {
     memset(v, 0, sizeof *v);
@@ -61,8 +65,12 @@ static void join(view *to, const view *from) {
         if (to->clock[i] < from->clock[i]) to->clock[i] = from->clock[i];
 }
 
-static bool acquires(int order) { return order == MODEL_ACQ || order == MODEL_AR || order == MODEL_SEQ; }
-static bool releases(int order) { return order == MODEL_REL || order == MODEL_AR || order == MODEL_SEQ; }
+static bool acquires(int order) {
+    return order == MODEL_ACQ || order == MODEL_AR || order == MODEL_SEQ;
+}
+static bool releases(int order) {
+    return order == MODEL_REL || order == MODEL_AR || order == MODEL_SEQ;
+}
 
 /* As alloc/atomic.h has it. */
 static int failure_order(int order) {
@@ -80,7 +88,9 @@ static bool cas_may_read(const location *l, const access *a, unsigned i) {
     return i == l->newest || l->m[i].value != a->expected;
 }
 
-static int load_order(const access *a) { return a->kind == MODEL_CAS ? failure_order(a->order) : a->order; }
+static int load_order(const access *a) {
+    return a->kind == MODEL_CAS ? failure_order(a->order) : a->order;
+}
 
 unsigned machine_options(const view *v, const access *a) {
     if (a->kind != MODEL_LOAD && a->kind != MODEL_CAS) return 1;
@@ -128,16 +138,19 @@ static unsigned *writers_of(volatile void *p) {
     return &writers[n_writers++].threads;
 }
 
-static void wrote(volatile void *p, unsigned thread) {
+static void learn(volatile void *p, unsigned bits) {
     unsigned *w = writers_of(p), before = *w;
-    *w |= 1u << thread;
-    learnt |= before && before != *w;
+    *w |= bits;
+    learnt |= before != *w;
 }
 
 bool machine_learnt(void) {
-    bool l = learnt;
+    return learnt;
+}
+
+void machine_reset(void) {
+    n_locations = 0;
     learnt = false;
-    return l;
 }
 
 void machine_forget_writers(void) {
@@ -148,9 +161,10 @@ void machine_forget_writers(void) {
 bool machine_goes_first(const view *v, unsigned thread, const access *a) {
     if (machine_sc || a->order == MODEL_SEQ) return false;
     if (a->kind != MODEL_STORE && a->kind != MODEL_LOAD) return false;
-    if (*writers_of(a->p) & ~(1u << thread)) return false;
+    unsigned stored = *writers_of(a->p) & STORED;
+    if (stored & ~(1u << thread)) return false;
     if (a->kind == MODEL_STORE) return true;
-    return *writers_of(a->p) && machine_options(v, a) == 1;
+    return stored && machine_options(v, a) == 1;
 }
 
 /* ---- accesses --------------------------------------------------------------------------------------- */
@@ -178,7 +192,7 @@ static void append(location *l, view *v, unsigned thread, const access *a, uint6
     if (a->order == MODEL_SEQ) l->newest_seq = l->newest;
     m->value = truncate_to(value, l->bytes);
     memcpy((void *)l->address, &m->value, l->bytes);
-    wrote(l->address, thread);
+    learn(l->address, 1u << thread);
     if (releases(a->order)) v->clock[thread]++;
 }
 
@@ -200,6 +214,7 @@ uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option) {
         if (!stores) order = failure_order(order);
     }
     const message *m = &l->m[i];
+    if (!stores && order != MODEL_SEQ) learn(a->p, LOADED);
     uint64_t value = m->value;
     a->old = i != l->newest;
     v->at[id] = (uint8_t)i;
@@ -221,6 +236,7 @@ bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uin
         if (l->accessed[i] > v->clock[i]) ordered = false;
     access a = {.kind = MODEL_STORE, .order = MODEL_RLX};
     append(l, v, thread, &a, value, NULL);
+    learn(p, REUSED);
     l->m[l->newest].carried = *v; /* as an initial value: there before whoever may look */
     l->born_by = thread;
     l->born = v->clock[thread];
@@ -230,32 +246,45 @@ bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uin
 
 /* ---- hashes ----------------------------------------------------------------------------------------- */
 
-uint64_t machine_hash_view(const view *v) {
-    uint64_t h = 0;
-    for (unsigned i = 0; i < n_locations; i++)
-        if (v->at[i]) h += machine_mix((uintptr_t)locations[i].address, v->at[i]);
-    for (unsigned i = 0; i < MODEL_THREADS; i++) h = machine_mix(h, v->clock[i]);
-    return h;
-}
+static unsigned oldest[LOCATIONS]; /* message that some thread may still read */
+static bool is_reused[LOCATIONS];
 
-static uint64_t hash_location(const location *l, unsigned oldest) {
-    uint64_t h = machine_mix((uintptr_t)l->address, l->newest_seq);
-    h = machine_mix(h, (uint64_t)l->born << 8 | l->born_by);
-    for (unsigned i = 0; i < MODEL_THREADS; i++) h = machine_mix(h, l->accessed[i]);
-    for (unsigned i = oldest; i <= l->newest; i++) {
-        h = machine_mix(h, l->m[i].value);
-        h = machine_mix(h, machine_hash_view(&l->m[i].carried) + i);
+static uint64_t hash_view(const view *v, uint64_t (*knows)(const uint32_t *clock)) {
+    uint64_t h = knows(v->clock);
+    for (unsigned i = 0; i < n_locations; i++) {
+        const location *l = &locations[i];
+        unsigned at = v->at[i] > oldest[i] ? v->at[i] : oldest[i];
+        if (at != l->newest) h += machine_mix((uintptr_t)l->address, l->newest - at);
+        if (!is_reused[i]) continue;
+        for (unsigned t = 0; t < MODEL_THREADS; t++)
+            h = machine_mix(h, (l->accessed[t] > v->clock[t] ? 1u : 0u) +
+                                   (l->born > v->clock[l->born_by] ? 2u : 0u));
     }
     return h;
 }
 
-uint64_t machine_hash(const view *const *views, unsigned n) {
+static uint64_t hash_location(unsigned i, uint64_t (*knows)(const uint32_t *clock)) {
+    const location *l = &locations[i];
+    unsigned seq = l->newest_seq > oldest[i] ? l->newest_seq : oldest[i];
+    uint64_t h = machine_mix((uintptr_t)l->address, l->newest - seq);
+    for (unsigned m = oldest[i]; m <= l->newest; m++) {
+        h = machine_mix(h, l->m[m].value);
+        h = machine_mix(h, hash_view(&l->m[m].carried, knows));
+    }
+    return h;
+}
+
+uint64_t machine_hash(const view *const *views, unsigned n, uint64_t (*knows)(const uint32_t *clock)) {
     uint64_t h = 0;
     for (unsigned i = 0; i < n_locations; i++) {
-        unsigned oldest = locations[i].newest;
+        oldest[i] = locations[i].newest;
+        unsigned known = *writers_of(locations[i].address);
+        is_reused[i] = known & REUSED;
         for (unsigned t = 0; t < n; t++)
-            if (views[t]->at[i] < oldest) oldest = views[t]->at[i];
-        h += hash_location(&locations[i], oldest);
+            if (!machine_sc && views[t]->at[i] < oldest[i]) oldest[i] = views[t]->at[i];
+        if (!(known & LOADED) && locations[i].newest_seq > oldest[i]) oldest[i] = locations[i].newest_seq;
     }
+    for (unsigned i = 0; i < n_locations; i++) h += hash_location(i, knows);
+    for (unsigned t = 0; t < n; t++) h = machine_mix(h, hash_view(views[t], knows));
     return h;
 }

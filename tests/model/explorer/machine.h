@@ -4,8 +4,8 @@
  *   view       for each location the oldest message one may still read
  *   clock      for each thread the last of its epochs that happened before; orders plain data
  *
- * A load picks any message its thread's view allows (seq_cst: not older than the last seq_cst store either),
- * and moves the view there; acquire joins the view and clock that a release stored along.  A read-modify-write
+ * A load picks any message its thread's view allows (seq_cst: not older than the last seq_cst store), and
+ * moves the view there; acquire joins the view and clock that a release stored along.  A read-modify-write
  * reads the newest message and continues its release sequence.  A failed compare-and-exchange is a load.
  *
  * Left out: stores that enter the modification order before one already executed, and loads that take values
@@ -16,7 +16,7 @@
 
 #include "tests/model/explorer/model.h"
 
-enum { LOCATIONS = 48, MESSAGES = 64 };
+enum { LOCATIONS = 24, MESSAGES = 64 };
 
 typedef struct view {
     uint8_t at[LOCATIONS]; /* by number of the location, which depends on the execution */
@@ -49,9 +49,9 @@ typedef struct access {
     volatile void *p;
     size_t bytes;
     uint64_t operand, expected;
-    bool succeeded;      /* CAS */
-    bool unordered;      /* set: a reuse of the variable is not ordered with the access */
-    bool old;            /* set: a message was read that is not the newest */
+    bool succeeded; /* CAS */
+    bool unordered; /* set: a reuse of the variable is not ordered with the access */
+    bool old;       /* set: a message was read that is not the newest */
 } access;
 
 unsigned machine_options(const view *v, const access *a);
@@ -60,8 +60,8 @@ uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option);
 /* Doing the access first loses nothing: whatever others do before it they can do after it with the same
  * outcome.  So for a store that is not seq_cst to a variable nobody else ever stores to (readers may still
  * read what was there before), and a load by the only one who stores.  Who stores where is learnt:
- * machine_learnt says that a variable got another writer than was assumed since the last call, and that what
- * was explored on the assumption is void. */
+ * machine_learnt says that in this execution a variable got a writer not known before: what was explored
+ * so far, without knowing, is void. */
 bool machine_goes_first(const view *v, unsigned thread, const access *a);
 bool machine_learnt(void);
 void machine_forget_writers(void);
@@ -70,9 +70,9 @@ void machine_forget_writers(void);
 uint64_t machine_newest(volatile void *p, size_t bytes, view *v);
 bool machine_reuse(view *v, unsigned thread, volatile void *p, size_t bytes, uint64_t value);
 
-/* Memory, as far as threads with these views can tell; a view. */
-uint64_t machine_hash(const view *const *views, unsigned n);
-uint64_t machine_hash_view(const view *v);
+/* Hash of memory and of what n threads know of it.  Positions count from the newest message, and what a clock
+ * says is asked of `knows`, so that executions meet again whatever number of steps they took. */
+uint64_t machine_hash(const view *const *views, unsigned n, uint64_t (*knows)(const uint32_t *clock));
 
 uint64_t machine_mix(uint64_t a, uint64_t b);
 

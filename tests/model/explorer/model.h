@@ -18,8 +18,8 @@
  * With WEFT_MODEL_GENMC the same model is a pthread program for a weak-memory checker (model_genmc.h).
  *
  * Threads may keep anything on their stacks, and must be functions of what their operations (model_read
- * included) return: what one thread leaves for another in plain memory is a model_data, except for counts
- * that only model_check reads.  SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * included) return: what one thread leaves for another in plain memory is a model_data, or a model_count that
+ * only model_check reads.  SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_MODEL_H
 #define WEFT_MODEL_H
 
@@ -34,13 +34,14 @@ typedef struct model_instance {
     unsigned threads;
     int param[MODEL_PARAMS];
     const char *script; /* for the model's own use */
+    bool sc;            /* interleavings only: what is too large for the full memory model */
 } model_instance;
 
 typedef struct model_mutant {
     const char *name, *instance;
-    bool *flag;               /* either: set for the run */
+    bool *flag;                /* either: set for the run */
     const char *func, *access; /* or: in `func`, "cas_ar(&d->ts)" ... */
-    const char *becomes;      /* ... is done with this order: rlx, acq, rel, ar, seq */
+    const char *becomes;       /* ... is done with this order: rlx, acq, rel, ar, seq */
 } model_mutant;
 
 typedef struct model {
@@ -48,11 +49,13 @@ typedef struct model {
     void (*setup)(void);           /* before each execution: every variable to its initial value */
     void (*thread)(unsigned self); /* 0 .. threads-1 */
     void (*finish)(void);          /* after each execution in which all threads ended; may be NULL */
+    const void *plain;             /* see model_forget; a multiple of 8 bytes */
+    size_t plain_bytes;
     const model_instance *instances;
     const model_mutant *mutants;
 } model;
 
-extern const model the_model;                /* defined by the model */
+extern const model the_model;                 /* defined by the model */
 extern const model_instance *model_instance_; /* the one that runs */
 
 #ifdef WEFT_MODEL_GENMC
@@ -72,16 +75,28 @@ void model_await(bool (*condition)(void *arg), void *arg);
 uint64_t model_peek_(const volatile void *p, size_t bytes);
 #define model_peek(p) model_peek_((p), sizeof *(p))
 
+/* A count of the checks, kept by all threads, ordering nothing. */
+typedef uint64_t model_count;
+static inline uint64_t model_count_add(model_count *c, int n) {
+    return *c += (uint64_t)(int64_t)n;
+}
+
+/* What the calling thread does from now on depends on `state`, on its model_data and on `plain` alone, not on
+ * what its operations returned before: executions that agree in this are one.  Plain variables that a
+ * model_check reads must lie in model.plain when threads forget. */
+void model_forget(uint64_t state);
+
 /* The atomic variable *p is initialised anew by this thread. */
 void model_reuse_(volatile void *p, size_t bytes, uint64_t value);
 #define model_reuse(p, v) model_reuse_((p), sizeof *(p), (uint64_t)(uintptr_t)(v))
 
+unsigned model_self(void); /* number of the calling thread */
 void model_assume(bool c);
 _Noreturn void model_exit(void); /* ends the calling thread */
 _Noreturn void model_fail(const char *what, int line);
-#define model_check(c)                           \
-    do {                                         \
-        if (!(c)) model_fail(#c, __LINE__);      \
+#define model_check(c)                      \
+    do {                                    \
+        if (!(c)) model_fail(#c, __LINE__); \
     } while (0)
 
 /* ---- for the shadow of alloc/atomic.h ----------------------------------------------------------------- */

@@ -8,20 +8,22 @@
 
 #define MODEL_VALUE(p) __typeof__((void)0, *(p)) /* without _Atomic */
 
-#define MODEL_SITE(op, ptr, kind_, order_)                                                            \
-    __extension__({                                                                                   \
+#define MODEL_SITE(op, ptr, kind_, order_)                                                             \
+    __extension__({                                                                                    \
         static model_site site_ = {__func__, op "(" ptr ")", kind_, order_, __LINE__, false, 0, NULL}; \
-        &site_;                                                                                       \
+        &site_;                                                                                        \
     })
 
-#define MODEL_OP(op, p, v, kind, order)                                                               \
-    __extension__({                                                                                   \
-        MODEL_VALUE(p) found_ = (MODEL_VALUE(p))(uintptr_t)model_atomic(                              \
+#define MODEL_OP(op, p, v, kind, order)                                                                    \
+    __extension__({                                                                                        \
+        MODEL_VALUE(p)                                                                                     \
+        found_ = (MODEL_VALUE(p))(uintptr_t)model_atomic(                                                  \
             MODEL_SITE(op, #p, kind, order), (volatile void *)(p), sizeof *(p), (uint64_t)(uintptr_t)(v)); \
-        found_;                                                                                       \
+        found_;                                                                                            \
     })
-#define MODEL_CASOP(op, p, e, v, order) \
-    model_cas(MODEL_SITE(op, #p, MODEL_CAS, order), (volatile void *)(p), sizeof *(p), (e), (uint64_t)(uintptr_t)(v))
+#define MODEL_CASOP(op, p, e, v, order)                                                     \
+    model_cas(MODEL_SITE(op, #p, MODEL_CAS, order), (volatile void *)(p), sizeof *(p), (e), \
+              (uint64_t)(uintptr_t)(v))
 
 #define atom_load_rlx(p) MODEL_OP("load_rlx", p, 0, MODEL_LOAD, MODEL_RLX)
 #define atom_load_acq(p) MODEL_OP("load_acq", p, 0, MODEL_LOAD, MODEL_ACQ)
