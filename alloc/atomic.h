@@ -36,6 +36,7 @@
 #define atom_sub_seq(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
 
 #define atom_or_rlx(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
+#define atom_or_ar(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define atom_or_seq(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
 #define atom_and_rlx(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
 #define atom_and_ar(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)

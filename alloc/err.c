@@ -24,6 +24,10 @@ const char *weft_err_text(weft_err err) {
                "form that suspends the fiber";
     case WEFT_E_LIMIT:
         return "a documented limit is reached; release what is no longer used or raise the limit";
+    case WEFT_E_STALE:
+        return "the handle was dropped, or is of no fiber; drop a handle last, and check what weft_spawn returned";
+    case WEFT_E_FORKED:
+        return "the runtime belongs to the parent process; open a new one in the child of fork(2)";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

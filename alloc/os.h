@@ -86,6 +86,8 @@ void weft__os_futex_wake(_Atomic uint32_t *word, int count);
 int64_t weft__os_now(void);        /* monotonic clock */
 uint64_t weft__os_ticks_per_us(void); /* of arch_ticks(); measured or read once */
 void weft__os_yield(void);         /* let another thread have the processor */
+int weft__os_pid(void);            /* this process, without a system call each time */
+extern _Atomic int weft__os_process; /* what that returns, 0 before the first call; changes in the child of fork(2) */
 
 /* ---- faults --------------------------------------------------------------------------------- */
 

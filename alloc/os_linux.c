@@ -313,6 +313,21 @@ void weft__os_futex_wake(_Atomic uint32_t *word, int count) {
 
 void weft__os_yield(void) { sched_yield(); }
 
+/* Without a system call each time: the child of fork(2) finds the handler's mark. */
+_Atomic int weft__os_process;
+static void in_child(void) { atom_store_rlx(&weft__os_process, getpid()); }
+static void at_fork(void) { pthread_atfork(NULL, NULL, in_child); }
+
+int weft__os_pid(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int pid = atom_load_rlx(&weft__os_process);
+    if (WEFT_LIKELY(pid != 0)) return pid;
+    pthread_once(&once, at_fork);
+    pid = getpid();
+    atom_store_rlx(&weft__os_process, pid);
+    return pid;
+}
+
 int64_t weft__os_now(void) {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);

@@ -1,17 +1,15 @@
 /* alloc/stack.h -- the stack pool.
  *
- * A pool serves the stacks of one runtime.  Each size class owns regions: one reservation of equal
- * power-of-two slots, never huge pages, so that a million stacks are one line in /proc/self/maps.  A
- * slot is [guard | usable stack | colour], guard at the low end; the top is moved down by a colour
- * so that the tops of many stacks do not fall into the same cache sets: 64 * (7 * slot number mod 16)
- * bytes, at most 960.
+ * A pool serves the stacks of one runtime.  Each size class owns regions: one reservation of equal slots, a power of
+ * two and a page each, never huge pages, so that a million stacks are one line in /proc/self/maps.  A slot is
+ * [guard | usable stack | colour], guard at the low end; the top is moved down by a colour (a multiple of 64 bytes) so
+ * that the tops of many stacks do not fall into the same cache sets.
  *
  *   slot base                                                        slot base + slot bytes
  *   | guard | lo ................ usable ................ top | colour |
  *
- * On x86-64 a class counts guard and colour in (64 KiB: 60 KiB of stack, less up to 960 bytes), as
- * pthread stack sizes do; on AArch64, where the guard alone is 64 KiB, the slot is the next power of
- * two above class + guard.  Under ASan and TSan classes are four times as large.
+ * On x86-64 a class is what is usable, less up to 960 bytes of colour; on AArch64, where the guard alone is 64 KiB, the
+ * slot is the next power of two above class + guard, and a page.  Under ASan and TSan classes are four times as large.
  *
  * Free stacks travel: per-worker cache (owner only, LIFO, 64; fewer of large classes) <-> depot of the
  * pool (spin lock, half a cache at a time) <-> bump pointer of a region.  A stack keeps its guard for
@@ -50,7 +48,9 @@ size_t weft__stack_slot_bytes(stack_class cls); /* address space of one stack: t
 
 weft_err weft__stack_pool_open(stack_pool **out);
 /* pre: every stack and every cache was given back; aborts with a text when one was not. */
-void weft__stack_pool_close(stack_pool *p);
+/* pre: every cache was closed, and every stack given back; with `abandon` stacks may be in use: nothing runs on them any
+ * more, and they go with the pool. */
+void weft__stack_pool_close(stack_pool *p, bool abandon);
 
 stack_cache *weft__stack_cache_open(stack_pool *p); /* NULL: no memory */
 void weft__stack_cache_close(stack_cache *c);       /* its stacks go to the depot */

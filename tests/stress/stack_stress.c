@@ -116,7 +116,7 @@ static void run(int threads) {
     weft__stack_pool_audit(pool);
     stack_stats st = weft__stack_pool_stats(pool);
     CHECK_EQ(st.free, st.mapped);
-    weft__stack_pool_close(pool);
+    weft__stack_pool_close(pool, false);
     CHECK_EQ(weft__heap_live(), before);
 }
 

@@ -50,7 +50,7 @@ TEST(a_stack_is_usable_from_top_to_guard) {
             memset(s.lo + 64, 1, (size_t)(s.top - s.lo) - 64);
             weft__stack_put(c, s);
             weft__stack_cache_close(c);
-            weft__stack_pool_close(p);
+            weft__stack_pool_close(p, false);
         }
     }
     weft__os_guard_limit(OS_GUARD_MADVISE);
@@ -70,7 +70,7 @@ TEST(sixteen_neighbours_have_sixteen_colours) {
     CHECK_EQ(seen, 0xffff);
     for (int i = 0; i < 16; i++) weft__stack_put(c, s[i]);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(the_last_stack_put_is_the_next_one_got) {
@@ -85,7 +85,7 @@ TEST(the_last_stack_put_is_the_next_one_got) {
     weft__stack_put(c, a);
     weft__stack_put(c, b);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(many_stacks_are_distinct_travel_through_the_depot_and_are_used_again) {
@@ -113,7 +113,7 @@ TEST(many_stacks_are_distinct_travel_through_the_depot_and_are_used_again) {
     weft__stack_cache_close(b);
     CHECK_EQ(weft__stack_pool_stats(p).free, mapped);
     weft__stack_pool_audit(p);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(the_stack_that_holds_an_address_is_found) {
@@ -136,7 +136,7 @@ TEST(the_stack_that_holds_an_address_is_found) {
         weft__stack_put(c, s);
     }
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(the_high_water_mark_is_the_lowest_page_touched_and_trimming_resets_it) {
@@ -158,7 +158,7 @@ TEST(the_high_water_mark_is_the_lowest_page_touched_and_trimming_resets_it) {
     CHECK_EQ(weft__stack_pool_trim(p, SIZE_MAX), 0);
     CHECK_EQ(weft__stack_high_water(&s), 0);
     weft__stack_pool_audit(p);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(without_cheap_guards_the_budget_is_kept_and_given_back) {
@@ -172,7 +172,7 @@ TEST(without_cheap_guards_the_budget_is_kept_and_given_back) {
     CHECK_EQ(weft__os_guard_budget(), before - weft__stack_pool_stats(p).mapped);
     for (int i = 0; i < N; i++) weft__stack_put(c, s[i]);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
     CHECK_EQ(weft__os_guard_budget(), before);
     weft__os_guard_limit(OS_GUARD_MADVISE);
 }
@@ -206,7 +206,7 @@ TEST(a_canary_survives_trimming) {
     CHECK(weft__stack_get(c, STACK_16K, &s));
     weft__stack_put(c, s);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
     weft__os_guard_limit(OS_GUARD_MADVISE);
 }
 
@@ -217,7 +217,7 @@ static void close_in_use(void *arg) {
     stack s;
     CHECK(weft__stack_get(c, STACK_64K, &s));
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(closing_a_pool_with_a_stack_in_use_is_reported) {
@@ -237,7 +237,7 @@ static bool live_once(void) {
         weft__stack_cache_close(c);
     }
     weft__stack_pool_audit(p);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
     return got;
 }
 
@@ -270,7 +270,7 @@ TEST(a_failed_get_leaves_the_pool_usable) {
     weft__heap_fail_at(0, 0);
     weft__stack_put(c, s);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 #if defined(WEFT__ASAN)
@@ -285,7 +285,7 @@ TEST(red_zones_of_dead_frames_are_lifted) {
     memset(s.top - 512, 1, 512);
     weft__stack_put(c, s);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 
 TEST(a_block_known_only_to_a_stack_is_no_leak) {
@@ -299,7 +299,7 @@ TEST(a_block_known_only_to_a_stack_is_no_leak) {
     free(*hidden);
     weft__stack_put(c, s);
     weft__stack_cache_close(c);
-    weft__stack_pool_close(p);
+    weft__stack_pool_close(p, false);
 }
 #endif
 

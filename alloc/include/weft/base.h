@@ -38,6 +38,8 @@ typedef enum weft_err {
     WEFT_E_CLOSED,   /* the runtime is closed, or was never open */
     WEFT_E_INSIDE,   /* the call would wait for the very runtime it is made from */
     WEFT_E_LIMIT,    /* a documented limit is reached */
+    WEFT_E_STALE,    /* the handle was dropped, or is of no fiber */
+    WEFT_E_FORKED,   /* the runtime was opened before fork(2): the child process has no workers */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.
