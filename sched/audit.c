@@ -22,13 +22,13 @@ void weft__audit_children(const fiber *f) {
 }
 
 void weft__audit_quiet(runtime *rt) {
-    AUDIT(atom_load_seq(&rt->injected) == 0, "no task from outside is left");
-    AUDIT(rt->inject_first == NULL, "the queue from outside is empty");
+    AUDIT(!inbox_any(&rt->outside), "nothing from outside is left");
     AUDIT(atom_load_seq(&rt->idle.nsearch) <= rt->n_workers, "only workers search");
     for (unsigned i = 0; i < rt->n_workers; i++) {
         worker *w = &rt->workers[i];
         AUDIT(deque_size(&w->deque) == 0, "no shared child is left");
         AUDIT(deque_audit(&w->deque, NULL, NULL), "the ring is sound");
-        AUDIT(w->ready == NULL, "no fiber is left to resume");
+        AUDIT(weft__queue_empty(w) && !inbox_any(&w->inbox), "no ready work is left");
+        AUDIT(run_queue_size(&w->open) == 0, "the public queue is empty");
     }
 }

@@ -100,8 +100,8 @@ void weft__ctx_hooked_exit(ctx *from, ctx *to, void *payload);
 
 #define CTX_INLINE static inline __attribute__((always_inline, no_sanitize("address", "thread", "undefined")))
 
-#include "sched/ctx_fcontext.h"
 #include "sched/ctx_native.h"
+#include "sched/ctx_fcontext.h" /* after it: shares the list of clobbers */
 
 #ifdef WEFT_CONTEXT_NATIVE
 #define WEFT__CTX(what) weft__ctx_native_##what

@@ -4,12 +4,7 @@
 #include "alloc/san.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
-#include "sched/thread.h"
-#include "sched/worker.h"
-
-/* Carriers kept suspended in their loops: as many as a worker may need in quick succession.  The rest go
- * back to the stack pool, whose own cache is larger but whose stacks must be set up again. */
-#define CARRIERS_KEPT (WEFT__RARE ? 1 : 16)
+#include "sched/switch.h"
 
 /* A join on less stack than this goes to another one: a quarter of the class, at most 16 KiB (more with
  * instrumented frames). */
@@ -18,71 +13,58 @@ static size_t low_mark(const stack *s) {
     return quarter < most ? quarter : most;
 }
 
-/* Executed on the side that was switched to, first thing.  Copies the note before acting: it lies on the
- * stack of `from`, which may be running elsewhere the moment it is visible. */
-static void after_switch(fiber *self, const after *note) {
-    after a = *note;
-    switch (a.kind) {
-    case AFTER_NOTHING:
-        break;
-    case AFTER_PARK:
-        if (!join_park(&a.task->join, (uintptr_t)a.from)) self->resume = a.from;
-        break;
-    case AFTER_RUN:
-        self->first = a.task;
-        break;
-    case AFTER_FREE:
-        if (self->w->n_carriers >= CARRIERS_KEPT) {
-            weft__carrier_drop(self->w, a.from);
-            break;
-        }
-        a.from->next = self->w->carriers;
-        self->w->carriers = a.from;
-        self->w->n_carriers++;
-        break;
-    }
-}
-
-void weft__fiber_switch(fiber *from, fiber *to, after note) {
-    worker *w = from->w;
-    to->w = w;
-    w->running = to;
-    weft__thread_set(to);
-    const after *got = weft__ctx_switch(&from->ctx, &to->ctx, &note);
-    after_switch(from, got); /* maybe on another worker: from->w was rewritten */
-}
-
 static void carrier_entry(void *note) {
     fiber *self = thread_fiber();
     after_switch(self, note);
+    enter_thread(self);
     weft__worker_loop(self);
 }
 
+/* A suspended fiber needs no stack, so those go first: a task that is run on top of this one keeps it from going on. */
+static item ready_fiber(queue *q) {
+    for (item i = q->mine.n ? q->mine.first : 0; i; i = i == q->mine.last ? 0 : item_link(i)->next) {
+        if (!item_fiber(i)) continue;
+        fifo_remove(&q->mine, i);
+        return i;
+    }
+    return 0;
+}
+
+void weft__help(fiber *f) {
+    worker *w = f->w;
+    weft__queue_collect(w, true);
+    item i = ready_fiber(&w->queue);
+    if (!i) i = weft__queue_pop(w);
+    if (!i) i = item_of_task(deque_pop(&w->deque));
+    if (item_fiber(i)) {
+        weft__ready_last(w, f);
+        fiber_hand_over(f, item_fiber(i));
+    } else if (i) {
+        fiber *waiter = weft__task_run(f, item_task(i));
+        if (waiter) weft__ready(f->w, waiter);
+    } else {
+        weft__os_yield();
+    }
+}
+
 void weft__fiber_enter(worker *w, fiber *first) {
-    after note = {AFTER_NOTHING, NULL, NULL};
     first->w = w;
     w->running = first;
     weft__thread_set(first);
-    weft__ctx_switch(&w->thread, &first->ctx, &note);
+    weft__ctx_switch(&w->thread, &first->ctx, NULL);
     weft__thread_set(NULL);
 }
 
 _Noreturn void weft__fiber_leave(fiber *self) {
-    weft__ctx_switch(&self->ctx, &self->w->thread, NULL);
+    weft__ctx_exit(&self->ctx, &self->w->thread, NULL);
     weft__misuse("a worker that left its loop was resumed: this is a defect of Weft");
 }
 
-fiber *weft__carrier_get(worker *w) {
-    fiber *f = w->carriers;
-    if (f) {
-        w->carriers = f->next;
-        w->n_carriers--;
-        return f;
-    }
+fiber *weft__carrier_of(worker *w, stack_class cls) {
     stack s;
-    if (!weft__stack_get(w->stacks, w->rt->stack_cls, &s)) return NULL;
-    f = weft__fiber_on(&s);
-    *f = (fiber){.w = w, .stk = s};
+    if (!weft__stack_get(w->stacks, cls, &s)) return NULL;
+    fiber *f = weft__fiber_on(&s);
+    *f = (fiber){.w = w, .stk = s, .bound = BOUND_NOWHERE};
     f->pub.head = f->anchor = &f->pub.root;
     f->pub.root.site = WEFT__SHARED;
     f->pub.low = s.lo + low_mark(&s);
@@ -100,7 +82,7 @@ void weft__carrier_drop(worker *w, fiber *f) {
 void weft__carriers_drop(worker *w) {
     while (w->carriers) {
         fiber *f = w->carriers;
-        w->carriers = f->next;
+        w->carriers = f->below;
         weft__carrier_drop(w, f);
     }
     w->n_carriers = 0;

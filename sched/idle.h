@@ -27,7 +27,7 @@
  * Rejected: waking on every submission (a locked instruction on a global line each); an event count (every
  * submitter and every sleeper touch one line); waking all.
  *
- * The program defines the four functions declared below (sched/search.c; tests/model has its own).
+ * The program defines the five functions declared below (sched/search.c; tests/model has its own).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_SCHED_IDLE_H
 #define WEFT_SCHED_IDLE_H
@@ -47,6 +47,7 @@ typedef struct idle {
 
 bool weft__idle_public_work(idle *d);             /* is any work public?  seq_cst loads */
 bool weft__idle_rescan(idle *d, unsigned worker); /* the same, and ask busy workers for theirs */
+bool weft__idle_own(idle *d, unsigned worker);    /* work that only this worker may run?  seq_cst loads */
 void weft__idle_post(idle *d, unsigned worker);   /* permit := 1 (release), wake its thread */
 void weft__idle_sleep(idle *d, unsigned worker);  /* until permit == 1 (acquire), then permit := 0 */
 
@@ -57,6 +58,11 @@ static inline bool idle_any(idle *d) {
     for (unsigned i = 0; i < idle_words(d); i++)
         if (atom_load_seq(&d->mask[i])) return true;
     return false;
+}
+
+/* Is `worker` asleep, or about to be?  Any thread. */
+static inline bool idle_is_set(idle *d, unsigned worker) {
+    return atom_load_seq(&d->mask[worker / 64]) >> (worker % 64) & 1;
 }
 
 /* Take the bit of `worker` out of the mask.  True for exactly one caller each time it was set. */
@@ -110,7 +116,8 @@ static inline bool idle_park(idle *d, unsigned worker, bool searching) {
     atom_or_seq(&d->mask[worker / 64], UINT64_C(1) << (worker % 64)); /* B1 */
     uint32_t others = searching ? atom_sub_seq(&d->nsearch, 1) - 1    /* B2 */
                                 : atom_load_seq(&d->nsearch);
-    if (others == 0 && weft__idle_rescan(d, worker) && idle_claim(d, worker)) return false; /* B3, B4 */
+    bool work = weft__idle_own(d, worker) || (others == 0 && weft__idle_rescan(d, worker)); /* B3 */
+    if (work && idle_claim(d, worker)) return false;                                       /* B4 */
     weft__idle_sleep(d, worker);
     return true;
 }

@@ -34,6 +34,7 @@ weft_runtime *weft__registry_add(runtime *rt) {
         if (!atom_cas_acq(&s->claimed, &free_, 1)) continue;
         uint32_t generation = (uint32_t)(atom_load_rlx(&s->word) >> 32) + 1;
         s->rt = rt;
+        rt->handle = handle_of(i, generation);
         atom_store_rel(&s->word, (uint64_t)generation << 32 | OPEN);
         return handle_of(i, generation);
     }

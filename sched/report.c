@@ -29,11 +29,12 @@ static void put_number(line *l, uint64_t v) {
     put(l, d);
 }
 
-static void put_site(line *l, const weft_task *t) {
+/* name: what the user called it, NULL for the function's name. */
+static void put_site(line *l, const weft_task *t, const char *name) {
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
     if (!site) return;
     put(l, " '");
-    put(l, site->name);
+    put(l, name ? name : site->name);
     put(l, "' forked at ");
     put(l, site->file);
     put(l, ":");
@@ -43,7 +44,7 @@ static void put_site(line *l, const weft_task *t) {
 static void report(const fiber *f) {
     line l = {.n = 0};
     put(&l, "weft: stack overflow in task");
-    if (f->task) put_site(&l, f->task);
+    if (f->task) put_site(&l, f->task, f->self ? f->self->name : NULL);
     put(&l, ", worker ");
     put_number(&l, f->w->index);
     put(&l, ", stack of ");
@@ -51,7 +52,7 @@ static void report(const fiber *f) {
     put(&l, " KiB");
     if (f->pub.head != &f->pub.root) {
         put(&l, "; newest child not yet joined:");
-        put_site(&l, f->pub.head);
+        put_site(&l, f->pub.head, NULL);
     }
     put(&l, "; open the runtime with a larger .stack_bytes, or recurse through fork and join\n");
     weft__os_write_err(l.text, l.n);

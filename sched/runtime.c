@@ -19,6 +19,7 @@
 
 #define RING_FIRST (WEFT__RARE ? 4 : 256) /* slots of a worker's first ring */
 #define SEARCH_US 50                      /* search this long before sleeping, with a processor each */
+#define DRAIN_LOOK_NS 10000000
 #define STOP_LOOK_NS 1000000              /* closing: look this often for workers that are still there */
 
 /* ---- workers ---------------------------------------------------------------------------------------- */
@@ -42,6 +43,8 @@ void weft__worker_thread(void *arg) {
     runtime *rt = w->rt;
     _Atomic uint32_t *attn = weft__thread_attn();
     w->attn = attn;
+    w->thread_errno = weft__thread_errno();
+    w->thread_exceptions = weft__thread_exceptions();
     if (rt->pin) weft__os_pin(w->index);
     weft__ctx_adopt(&w->thread);
     fiber *first = weft__carrier_get(w);
@@ -59,6 +62,8 @@ void weft__worker_thread(void *arg) {
     weft__carriers_drop(w);
     weft__ctx_fini(&w->thread);
     weft__stack_cache_close(w->stacks);
+    for (unsigned c = 0; c < SPAWN_CLASSES; c++)
+        if (w->blocks[c]) weft__slab_cache_close(w->blocks[c]);
     alive_change(rt, (uint32_t)-1);
     alive_wait(rt, 0);
 }
@@ -90,7 +95,8 @@ static void worker_free(worker *w) {
 static void runtime_free(runtime *rt) {
     for (unsigned i = 0; rt->workers && i < rt->workers_bytes / sizeof(worker); i++) worker_free(&rt->workers[i]);
     weft__heap_free(rt->workers, rt->workers_bytes);
-    if (rt->pool) weft__stack_pool_close(rt->pool);
+    weft__spawn_close(rt);
+    if (rt->pool) weft__stack_pool_close(rt->pool, atom_load_rlx(&rt->daemons) != 0);
     weft__heap_free(rt, sizeof *rt);
 }
 
@@ -99,17 +105,19 @@ static void close_unused_caches(runtime *rt, unsigned from) {
         if (rt->workers[i].stacks) weft__stack_cache_close(rt->workers[i].stacks);
 }
 
-static runtime *runtime_make(unsigned workers, stack_class cls, bool pin) {
+static runtime *runtime_make(unsigned workers, stack_class cls, const weft_options *o) {
     runtime *rt = weft__heap_alloc(sizeof *rt, WEFT__LINE);
     if (!rt) return NULL;
-    rt->pin = pin;
+    rt->pin = o->pin;
+    rt->max_fibers = o->max_fibers;
+    rt->limit_last = &rt->limit_first;
+    rt->pid = weft__os_pid();
     rt->stack_cls = cls;
-    rt->inject_last = &rt->inject_first;
     rt->ticks_per_us = weft__os_ticks_per_us();
     rt->search_ticks = (workers <= weft__os_cpus() ? SEARCH_US : 1) * rt->ticks_per_us;
     rt->workers_bytes = workers * sizeof(worker);
     rt->workers = weft__heap_alloc(rt->workers_bytes, _Alignof(worker));
-    bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK;
+    bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK && weft__spawn_open(rt);
     for (unsigned i = 0; ok && i < workers; i++) ok = worker_make(rt, i);
     if (ok) return rt;
     if (rt->workers) close_unused_caches(rt, 0);
@@ -162,7 +170,23 @@ static weft_err runtime_start(runtime *rt, unsigned wanted) {
     return WEFT_OK;
 }
 
+/* Until every fiber has ended that is not a daemon.  A wake may be missed, the look is then late by DRAIN_LOOK_NS. */
+static void drain(runtime *rt) {
+    atom_store_seq(&rt->draining, 1);
+    for (;;) {
+        uint32_t seen = atom_load_acq(&rt->drain);
+        if (weft__drained(rt)) return;
+        weft__os_futex_wait(&rt->drain, seen, DRAIN_LOOK_NS);
+    }
+}
+
+void weft__drain_look(runtime *rt) {
+    atom_add_ar(&rt->drain, 1);
+    weft__os_futex_wake(&rt->drain, 1);
+}
+
 static void runtime_stop(runtime *rt) {
+    drain(rt);
     weft__monitor_stop(rt);
     atom_store_seq(&rt->stopping, 1);
     for (uint32_t now; (now = atom_load_acq(&rt->alive)) != 0;) {
@@ -184,7 +208,7 @@ static weft_err runtime_open(const weft_options *o, runtime **out) {
     if (workers > IDLE_WORKERS_MAX) workers = IDLE_WORKERS_MAX;
     weft_err err = weft__report_open();
     if (err != WEFT_OK) return err;
-    runtime *rt = runtime_make(workers, cls, o->pin);
+    runtime *rt = runtime_make(workers, cls, o);
     err = rt ? runtime_start(rt, workers) : WEFT_E_NOMEM;
     if (err == WEFT_OK) {
         *out = rt;
@@ -201,7 +225,7 @@ weft_err weft_open(const weft_options *options, weft_runtime **out) {
     runtime *rt;
     weft_err err = runtime_open(options, &rt);
     if (err != WEFT_OK) return err;
-    *out = weft__registry_add(rt);
+    *out = weft__registry_add(rt); /* also in rt->handle */
     if (*out) return WEFT_OK;
     runtime_stop(rt);
     return WEFT_E_LIMIT;
@@ -209,7 +233,12 @@ weft_err weft_open(const weft_options *options, weft_runtime **out) {
 
 weft_err weft_close(weft_runtime *handle) {
     if (thread_fiber()) return WEFT_E_INSIDE;
-    runtime *rt = weft__registry_retire(handle);
+    runtime *rt = weft__registry_enter(handle);
+    if (!rt) return WEFT_E_CLOSED;
+    bool mine = rt->pid == weft__os_pid();
+    weft__registry_leave(handle);
+    if (!mine) return WEFT_E_FORKED;
+    rt = weft__registry_retire(handle);
     if (!rt) return WEFT_E_CLOSED;
     runtime_stop(rt);
     return WEFT_OK;
@@ -223,42 +252,23 @@ static void root_run(weft_task *task, weft_head head) {
     root->fn(root->arg);
 }
 
-weft_task *weft__inject_take(runtime *rt) {
-    spin_lock(&rt->inject_lock);
-    root_task *root = rt->inject_first;
-    if (root) {
-        rt->inject_first = root->next;
-        if (!root->next) rt->inject_last = &rt->inject_first;
-        atom_sub_ar(&rt->injected, 1);
-    }
-    spin_unlock(&rt->inject_lock);
-    return root ? &root->task : NULL;
-}
-
-static void inject(runtime *rt, root_task *root) {
-    spin_lock(&rt->inject_lock);
-    *rt->inject_last = root;
-    rt->inject_last = &root->next;
-    atom_add_seq(&rt->injected, 1); /* N1 of sched/idle.h */
-    spin_unlock(&rt->inject_lock);
-    weft__work_injected(rt);
-}
-
 /* The waiting thread may free the root as soon as it sees `done`; the wake then goes to an address nobody
  * waits at, which the kernel ignores. */
-void weft__root_done(root_task *root) {
+void weft__root_done(root_task *root, weft_exit exit) {
     _Atomic uint32_t *done = &root->done;
+    root->exit = exit;
     atom_store_rel(done, 1);
     weft__os_futex_wake(done, 1);
 }
 
-static void call(runtime *rt, void (*fn)(void *), void *arg) {
+static weft_err call(runtime *rt, void (*fn)(void *), void *arg) {
     static const weft_site site = {root_run, "main task", "weft_call", 0};
     root_task root = {.fn = fn, .arg = arg};
     root.task.site = (uintptr_t)&site | WEFT__SHARED;
     atom_store_rlx(&root.task.join, (uintptr_t)&root | JOIN_ROOT);
-    inject(rt, &root);
+    weft__inject(rt, item_of_task(&root.task));
     while (!atom_load_acq(&root.done)) weft__os_futex_wait(&root.done, 0, -1);
+    return (weft_err)root.exit.code;
 }
 
 weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
@@ -266,9 +276,9 @@ weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
     if (thread_fiber()) return WEFT_E_INSIDE;
     runtime *rt = weft__registry_enter(handle);
     if (!rt) return WEFT_E_CLOSED;
-    call(rt, fn, arg);
+    weft_err err = rt->pid == weft__os_pid() ? call(rt, fn, arg) : WEFT_E_FORKED;
     weft__registry_leave(handle);
-    return WEFT_OK;
+    return err;
 }
 
 weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg) {

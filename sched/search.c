@@ -1,8 +1,8 @@
 /* sched/search.c -- where a worker without work looks, in which order, and how it goes to sleep.
  *
- *   own resumable fibers, own shared children (newest first), tasks from outside, other workers' shared
- *   children (oldest first); then a request to each busy worker, a while of looking again, and sleep
- *   (sched/idle.h)
+ *   own ready work (sched/queue.h), own shared children (newest first), what came from outside, other workers'
+ *   shared children (oldest first) and public run queues (half); then a request to each busy worker, a while of
+ *   looking again, and sleep (sched/idle.h)
  *
  * A request is the WANT bit in a worker's attention word.  Two pauses keep tiny tasks from being torn apart
  * by an idle thief, the collapse that most runtimes show on two workers: a thief whose last steals were not
@@ -23,15 +23,17 @@ static inline worker *worker_of(idle *d, unsigned i) {
     return &rt->workers[i];
 }
 
-/* ---- the four functions of sched/idle.h ------------------------------------------------------------- */
+/* ---- the five functions of sched/idle.h ------------------------------------------------------------- */
 
 bool weft__idle_public_work(idle *d) {
     runtime *rt = (runtime *)((char *)d - offsetof(runtime, idle));
-    if (atom_load_seq(&rt->injected) || atom_load_seq(&rt->stopping)) return true;
+    if (inbox_any(&rt->outside) || atom_load_seq(&rt->stopping)) return true;
     for (unsigned i = 0; i < rt->n_workers; i++)
-        if (deque_size(&rt->workers[i].deque)) return true;
+        if (deque_size(&rt->workers[i].deque) || run_queue_size(&rt->workers[i].open)) return true;
     return false;
 }
+
+bool weft__idle_own(idle *d, unsigned i) { return inbox_any(&worker_of(d, i)->inbox); }
 
 static void ask(worker *v) {
     if (!(atom_load_rlx(v->attn) & ATTN_WANT)) atom_or_rlx(v->attn, ATTN_WANT);
@@ -57,19 +59,28 @@ void weft__idle_sleep(idle *d, unsigned i) {
     atom_store_rlx(&w->permit, 0);
 }
 
+/* Who idles now, or was just woken, would ask too late for a task that forks at once: ask on their behalf. */
+void weft__ask_for_others(worker *w) {
+    runtime *rt = w->rt;
+    if (rt->n_workers > 1 && (atom_load_rlx(&rt->idle.nsearch) || idle_any(&rt->idle))) ask(w);
+}
+
 void weft__work_offered(worker *w) {
     if (idle_notify(&w->rt->idle)) worker_count(&w->stats.wakes);
 }
 
 void weft__work_injected(runtime *rt) { idle_notify(&rt->idle); }
 
-/* Each woken worker is handed a search token, as wake_one would. */
+/* A woken worker is handed a search token, as wake_one would. */
+void weft__wake_this(worker *w) {
+    idle *d = &w->rt->idle;
+    if (!idle_is_set(d, w->index) || !idle_claim(d, w->index)) return;
+    atom_add_seq(&d->nsearch, 1);
+    weft__idle_post(d, w->index);
+}
+
 void weft__wake_all(runtime *rt) {
-    for (unsigned i = 0; i < rt->n_workers; i++) {
-        if (!idle_claim(&rt->idle, i)) continue;
-        atom_add_seq(&rt->idle.nsearch, 1);
-        weft__idle_post(&rt->idle, i);
-    }
+    for (unsigned i = 0; i < rt->n_workers; i++) weft__wake_this(&rt->workers[i]);
 }
 
 /* ---- victims ------------------------------------------------------------------------------------------
@@ -86,31 +97,51 @@ static bool asleep(const worker *v) {
     return atom_load_rlx(&v->rt->idle.mask[v->index / 64]) >> (v->index % 64) & 1;
 }
 
-static weft_task *try_victim(worker *w, worker *v, uint64_t now) {
-    void *item;
+/* The oldest shared child of v. */
+static weft_task *steal_child(worker *w, worker *v) {
+    void *child;
     for (;;) {
-        switch (deque_steal(&v->deque, &item)) {
+        switch (deque_steal(&v->deque, &child)) {
         case DEQUE_OK:
             worker_count(&w->stats.stolen);
-            return item;
+            return child;
         case DEQUE_LOST:
-            continue; /* somebody got an item: the system made progress */
+            continue; /* somebody got one: the system made progress */
         default:
-            if (now >= w->ask_after && now >= atom_load_rlx(&v->calm_until) && !asleep(v)) ask(v);
             return NULL;
         }
     }
 }
 
-static weft_task *try_all_victims(worker *w) {
+/* Half of v's public queue: the first is returned, the others become ours. */
+static item steal_ready(worker *w, worker *v) {
+    item got[RUN_QUEUE_SLOTS / 2];
+    bool lost = true;
+    uint32_t n = 0;
+    while (lost) n = run_queue_take(&v->open, got, RUN_QUEUE_SLOTS / 2, &lost);
+    for (uint32_t i = 1; i < n; i++) fifo_push(&w->queue.mine, got[i]);
+    return n ? got[0] : 0;
+}
+
+static work try_victim(worker *w, worker *v, uint64_t now) {
+    work found = {steal_child(w, v), NULL, true};
+    if (found.task) return found;
+    item i = steal_ready(w, v);
+    if (i) return (work){item_task(i), item_fiber(i), false};
+    if (now >= w->ask_after && now >= atom_load_rlx(&v->calm_until) && !asleep(v)) ask(v);
+    return found;
+}
+
+static work try_all_victims(worker *w) {
     unsigned n = w->rt->n_workers, at = first_victim(w);
     uint64_t now = arch_ticks();
+    work found = {NULL, NULL, false};
     for (unsigned i = 0; i < n; i++, at = at + 1 == n ? 0 : at + 1) {
         if (at == w->index) continue;
-        weft_task *t = try_victim(w, &w->rt->workers[at], now);
-        if (t) return t;
+        found = try_victim(w, &w->rt->workers[at], now);
+        if (found.task || found.fiber) break;
     }
-    return NULL;
+    return found;
 }
 
 void weft__steal_took(worker *w, uint64_t ticks) {
@@ -126,16 +157,16 @@ void weft__steal_took(worker *w, uint64_t ticks) {
 
 /* ---- looking for work ------------------------------------------------------------------------------- */
 
-/* Work that needs no search. */
+/* Work that needs no search.  Ready work and own shared children take turns at going first. */
 static work at_hand(worker *w) {
-    work found = {NULL, w->ready, false};
-    if (found.fiber) {
-        w->ready = found.fiber->next;
-        return found;
+    weft_task *child = w->queue.turn & 1 ? deque_pop(&w->deque) : NULL;
+    if (child) {
+        w->queue.turn++;
+        return (work){child, NULL, false};
     }
-    found.task = deque_pop(&w->deque);
-    if (!found.task && atom_load_acq(&w->rt->injected)) found.task = weft__inject_take(w->rt);
-    return found;
+    item i = weft__queue_pop(w);
+    if (i) return (work){item_task(i), item_fiber(i), false};
+    return (work){deque_pop(&w->deque), NULL, false};
 }
 
 /* Counted as searching.  Returns without work after a while, or at shutdown. */
@@ -143,9 +174,9 @@ static work search(worker *w) {
     runtime *rt = w->rt;
     uint64_t until = arch_ticks() + rt->search_ticks;
     for (;;) {
-        work found = {try_all_victims(w), NULL, true};
-        if (found.task) return found;
-        found = at_hand(w);
+        work found = at_hand(w);
+        if (found.task || found.fiber) return found;
+        found = try_all_victims(w);
         if (found.task || found.fiber) return found;
         if (arch_ticks() >= until || atom_load_rlx(&rt->stopping)) return found;
         for (int i = 0; i < 4; i++) arch_relax();
@@ -157,25 +188,20 @@ static bool may_search(const runtime *rt) {
     return 2 * atom_load_rlx(&rt->idle.nsearch) < rt->n_workers;
 }
 
-/* Who idles now, or was just woken, would ask too late for a task that forks at once: ask on their behalf. */
-static work with_request(worker *w, work found) {
-    runtime *rt = w->rt;
-    if (rt->n_workers > 1 && (atom_load_rlx(&rt->idle.nsearch) || idle_any(&rt->idle))) ask(w);
-    return found;
-}
-
 work weft__work_next(worker *w) {
     runtime *rt = w->rt;
-    work found = at_hand(w);
-    if (found.task || found.fiber) return with_request(w, found);
+    work found = {NULL, NULL, false};
+    if (WEFT_LIKELY(!atom_load_rlx(&rt->stopping))) found = at_hand(w);
+    if (found.task || found.fiber) return found;
     bool searching = may_search(rt);
     if (searching) idle_search(&rt->idle);
     for (;;) {
-        if (searching) {
+        if (searching && !atom_load_rlx(&rt->stopping)) {
             found = search(w);
             if (found.task || found.fiber) {
                 idle_found(&rt->idle);
-                return with_request(w, found);
+                weft__ask_for_others(w);
+                return found;
             }
         }
         if (atom_load_acq(&rt->stopping)) {

@@ -25,6 +25,7 @@
 #define QUICK_US 20       /* everything of an offer gone by now: offer twice as much */
 #define SHARE_MAX 64
 
+
 static bool has_private(const fiber *f) { return f->anchor != f->pub.head; }
 
 static bool grow(worker *w) {
@@ -48,7 +49,7 @@ static uint64_t offer(worker *w, fiber *f, uint64_t k) {
         for (; n < room && total + n < k && has_private(f); n++) {
             weft_task *t = f->anchor->newer;
             t->site |= WEFT__SHARED;
-            t->place = task_place(w->index, (at + n) & DEQUE_TOP_MASK);
+            atom_store_rlx(&t->place, task_place(w->index, (at + n) & DEQUE_TOP_MASK));
             atom_store_rlx(&t->join, JOIN_PENDING);
             deque_put(&w->deque, at + n, t);
             f->anchor = t;
@@ -80,17 +81,19 @@ static uint64_t how_many(worker *w, uint64_t now) {
  * and then computes is asked once.  Not while offers do not pay, unless memory ran out and nothing was offered. */
 static bool enough(worker *w, uint64_t offered, uint64_t now) {
     if (offered == 0) return false;
-    return deque_size(&w->deque) >= hungry(w->rt) || now < atom_load_rlx(&w->calm_until);
+    return deque_size(&w->deque) + run_queue_size(&w->open) >= hungry(w->rt) || now < atom_load_rlx(&w->calm_until);
 }
 
 void weft__attend(fiber *f) {
     worker *w = f->w;
     uint32_t asked = atom_load_rlx(w->attn);
-    if (!(asked & ATTN_WANT || WEFT__RARE) || !has_private(f)) return;
+    bool children = has_private(f), ready = w->queue.mine.n || w->queue.runnext;
+    if (!(asked & ATTN_WANT || WEFT__RARE) || (!children && !ready)) return;
     uint64_t now = arch_ticks(), k = WEFT__RARE ? UINT64_MAX : how_many(w, now);
     atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
     w->offered_at = now;
-    uint64_t n = offer(w, f, k);
+    uint64_t n = children ? offer(w, f, k) : 0;
+    if (ready) n += weft__queue_share(w, w->queue.sharing);
     if (n) weft__work_offered(w);
     if (asked & ATTN_WANT && !enough(w, n, now)) atom_or_rlx(w->attn, ATTN_WANT);
 }

@@ -9,15 +9,16 @@
  *   move it   the stack is short: the child runs on a stack of its own, this fiber waits for it
  *
  * Who runs a child inline joins it: no unrelated work ever runs on top of a fiber's stack, with one exception
- * when stacks have run out (help_until_done), where waiting would be the end.
+ * when stacks have run out (weft__help), where waiting would be the end.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/take.h"
 #include "alloc/arch.h"
 #include "sched/audit.h"
+#include "sched/exit.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
-#include "sched/thread.h"
-#include "sched/worker.h"
+#include "sched/switch.h"
+#include <weft/fiber.h>
 
 #define LOOK_TICKS_US 1 /* look this long for a stolen child to end before leaving the stack */
 
@@ -83,21 +84,8 @@ static bool run_elsewhere(fiber *f, weft_task *t) {
     weft__share_all(f);
     atom_store_rlx(&t->join, (uintptr_t)f);
     worker_count(&f->w->stats.suspended);
-    weft__fiber_switch(f, carrier, (after){AFTER_RUN, f, t});
+    fiber_switch(f, carrier, (after){AFTER_RUN, f, t, NULL});
     return true;
-}
-
-/* No stack for another carrier: run this worker's own shared work on this stack until t is done. */
-static void help_until_done(fiber *f, weft_task *t) {
-    while (!join_done(&t->join)) {
-        weft_task *other = deque_pop(&f->w->deque);
-        if (!other) {
-            weft__os_yield();
-            continue;
-        }
-        fiber *waiter = weft__task_run(f, other);
-        if (waiter) weft__ready_push(f->w, waiter);
-    }
 }
 
 static bool done_soon(worker *w, weft_task *t) {
@@ -111,23 +99,18 @@ static bool done_soon(worker *w, weft_task *t) {
 
 static void wait_for(fiber *f, weft_task *t) {
     worker *w = f->w;
-    if (place_worker(t->place) == w->index) weft__offer_waited(w);
+    if (place_worker(atom_load_rlx(&t->place)) == w->index) weft__offer_waited(w);
     if (join_done(&t->join) || done_soon(w, t)) return;
-    fiber *carrier = weft__carrier_get(w);
-    if (!carrier) {
-        help_until_done(f, t);
-        return;
-    }
-    weft__share_all(f);
-    worker_count(&w->stats.suspended);
-    weft__fiber_switch(f, carrier, (after){AFTER_PARK, f, t});
+    if (fiber_suspend(f, (after){AFTER_PARK, f, t, NULL})) return;
+    while (!join_done(&t->join)) weft__help(f); /* no stack to leave this one for */
 }
 
 /* A shared child: true if it is ours again. */
 static bool take_back(fiber *f, weft_task *t) {
     worker *w = f->w;
-    if (place_worker(t->place) != w->index) return false;
-    if (deque_take(&w->deque, place_index(t->place), t) != DEQUE_OK) return false;
+    uint64_t place = atom_load_rlx(&t->place);
+    if (place_worker(place) != w->index) return false;
+    if (deque_take(&w->deque, place_index(place), t) != DEQUE_OK) return false;
     worker_count(&w->stats.taken_back);
     weft__offer_unpaid(w);
     return true;
@@ -154,6 +137,7 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
         wait_for(f, t);
     else if (stack_is_short(f) && run_elsewhere(f, t))
         mine = false;
+    if (!mine && WEFT_UNLIKELY(atom_load_rlx(&t->place) != 0)) weft__expect(exit_unpack(atom_load_rlx(&t->place)));
     t->site = WEFT__JOINED;
     return mine;
 }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/thread.h"
 #include "sched/worker.h"
+#include <errno.h>
 #include <weft/kernel.h>
 #include <weft/runtime.h>
 
@@ -27,14 +28,25 @@ __attribute__((visibility("default"), used, tls_model("initial-exec"))) __thread
     .attn = ATTN_PLAIN,
 };
 
-OPAQUE void weft__thread_set(fiber *f) {
-    weft__tls.running = f;
-    __asm__ volatile("" ::: "memory");
-}
-
 OPAQUE _Atomic uint32_t *weft__thread_attn(void) {
     __asm__ volatile("" ::: "memory");
     return &weft__tls.attn;
+}
+
+OPAQUE int *weft__thread_errno(void) {
+    __asm__ volatile("" ::: "memory");
+    return &errno;
+}
+
+int *weft_errno(void) { return weft__thread_errno(); }
+
+/* The C++ runtime, if the program has one, keeps the exceptions of a thread that are being handled in a block of
+ * two words. */
+extern void *__cxa_get_globals(void) __attribute__((weak));
+
+OPAQUE void **weft__thread_exceptions(void) {
+    __asm__ volatile("" ::: "memory");
+    return __cxa_get_globals ? (void **)__cxa_get_globals() : NULL;
 }
 
 /* On a plain thread nothing hangs on the head, it only has to be one. */

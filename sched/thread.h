@@ -23,8 +23,22 @@ enum {
 /* The calling thread's running fiber, NULL on a plain thread.  Evaluated anew at each call. */
 static inline fiber *thread_fiber(void) { return (fiber *)weft__self(); }
 
-/* Owner only.  Not inlined: the address of the block is computed here and dies here. */
-void weft__thread_set(fiber *f);
+/* Owner only.  Address and store are one statement, for the reason given in weft/fork.h. */
+static inline void weft__thread_set(fiber *f) {
+#if defined(__x86_64__)
+    uintptr_t offset;
+    __asm__ volatile("movq weft__tls@gottpoff(%%rip), %0\n\tmovq %1, %%fs:(%0)" : "=&r"(offset) : "r"(f) : "memory");
+#else
+    uintptr_t offset, thread;
+    __asm__ volatile("adrp %0, :gottprel:weft__tls\n\tldr %0, [%0, :gottprel_lo12:weft__tls]\n\t"
+                     "mrs %1, tpidr_el0\n\tstr %2, [%1, %0]"
+                     : "=&r"(offset), "=&r"(thread) : "r"(f) : "memory");
+#endif
+}
+
+/* Owner only.  Not inlined: an address of the thread is computed there and dies there. */
 _Atomic uint32_t *weft__thread_attn(void);
+int *weft__thread_errno(void);
+void **weft__thread_exceptions(void); /* NULL in a program without the C++ runtime */
 
 #endif

@@ -7,19 +7,14 @@
  *
  * Rejected: a scheduler stack that every switch bounces through: two switches where one does.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include "sched/worker.h"
+#include "sched/spawn_run.h"
 #include "alloc/arch.h"
 #include "sched/join.h"
+#include "sched/exit.h"
 #include "sched/misuse.h"
-#include "sched/thread.h"
-
-void weft__ready_push(worker *w, fiber *f) {
-    f->next = w->ready;
-    w->ready = f;
-}
 
 /* A task's children are joined before it returns: the list is what it was. */
-static void check_joined(fiber *self, const weft_task *t, const weft_task *head) {
+void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head) {
     if (WEFT_LIKELY(self->pub.head == head)) return;
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
     weft__misuse("task '%s' (forked at %s:%d) returned without joining a child it forked; "
@@ -27,38 +22,74 @@ static void check_joined(fiber *self, const weft_task *t, const weft_task *head)
                  site->name, site->file, site->line);
 }
 
-fiber *weft__task_run(fiber *self, weft_task *t) {
+/* A forked child, or a root task.  What weft_fail said in a child travels to its parent's fiber through `place`: once
+ * the child is claimed that means nothing any more, and an owner that still looks there finds no such slot. */
+static fiber *run_forked(fiber *self, weft_task *t) {
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
     weft_task *outer = self->task, *head = self->pub.head;
+    weft_exit outer_exit = self->exit;
+    self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
     self->task = t;
     site->run(t, head);
-    check_joined(self, t, head);
+    weft__check_joined(self, t, head);
     self->task = outer;
+    weft_exit exit = self->exit;
+    self->exit = outer_exit;
+    atom_store_rlx(&t->place, exit_pack(exit));
     uintptr_t waiter = join_finish(&t->join); /* the last access to *t, but for root tasks */
     if (waiter & JOIN_ROOT) {
-        weft__root_done((root_task *)(waiter & ~JOIN_ROOT));
+        weft__root_done((root_task *)(waiter & ~JOIN_ROOT), exit);
         return NULL;
     }
     return (fiber *)waiter;
 }
 
-/* Runs a stolen task and tells the search whether stealing it was worth while. */
+static bool is_spawned(const weft_task *t) { return (t->site & WEFT__JOINED) == WEFT__SPAWNED; }
+
+fiber *weft__task_run(fiber *self, weft_task *t) {
+    return is_spawned(t) ? weft__spawn_run_helping(self, spawn_of_task(t)) : run_forked(self, t);
+}
+
+/* Runs a stolen child and tells the search whether stealing it was worth while. */
 static fiber *run_stolen(fiber *self, weft_task *t) {
     worker *w = self->w;
     uint64_t start = arch_ticks();
-    fiber *waiter = weft__task_run(self, t);
+    fiber *waiter = run_forked(self, t);
     if (self->w == w) weft__steal_took(w, arch_ticks() - start);
     return waiter;
 }
 
+/* A spawned fiber that asked for another stack size gets a carrier of that class; without memory for one it has to do
+ * with this one. */
+static WEFT_COLD fiber *own_carrier(fiber *self, weft_task *t) {
+    fiber *f = weft__carrier_of(self->w, (stack_class)spawn_of_task(t)->cls);
+    if (!f) return NULL;
+    f->first = t;
+    f->then = self->then;
+    self->then = NULL;
+    return f;
+}
+
+/* Returns the fiber to go on with, or NULL. */
+static inline __attribute__((always_inline)) fiber *run(fiber *self, work next) {
+    if (!is_spawned(next.task)) return (next.stolen ? run_stolen : run_forked)(self, next.task);
+    if (WEFT_UNLIKELY(spawn_of_task(next.task)->cls != self->stk.cls)) {
+        fiber *other = own_carrier(self, next.task);
+        if (other) return other;
+    }
+    return spawn_run(self, spawn_of_task(next.task));
+}
+
 _Noreturn void weft__worker_loop(fiber *self) {
     for (;;) {
-        work next = {self->first, self->resume, false};
+        work next = {self->first, NULL, false};
         self->first = NULL;
-        self->resume = NULL;
-        if (!next.task && !next.fiber) next = weft__work_next(self->w);
-        if (next.task) next.fiber = (next.stolen ? run_stolen : weft__task_run)(self, next.task);
-        else if (!next.fiber) weft__fiber_leave(self);
-        if (next.fiber) weft__fiber_switch(self, next.fiber, (after){AFTER_FREE, self, NULL});
+        if (!next.task) next = weft__work_next(self->w);
+        if (next.task)
+            next.fiber = run(self, next);
+        else if (!next.fiber)
+            weft__fiber_leave(self);
+        if (next.fiber && weft__may_run_here(self->w, next.fiber))
+            fiber_switch(self, next.fiber, (after){AFTER_FREE, self, NULL, NULL});
     }
 }

@@ -6,14 +6,18 @@
 #define WEFT_SCHED_WORKER_H
 
 #include "alloc/os.h"
+#include "alloc/slab.h"
 #include "alloc/spin.h"
 #include "alloc/stack.h"
 #include "sched/deque.h"
 #include "sched/fiber.h"
 #include "sched/idle.h"
+#include "sched/queue.h"
+#include "sched/spawn.h"
+#include <weft/runtime.h>
 
-/* WEFT_DEBUG 2 forces the rare paths: every fork offers all children, rings start at 4 slots, one carrier is
- * kept, and every few joins move to another stack. */
+/* WEFT_DEBUG 2 forces the rare paths: every fork offers all children, rings start at 4 slots, one carrier is kept,
+ * every few joins move to another stack, every fiber made ready goes to another worker, through its inbox. */
 #if defined(WEFT_DEBUG) && WEFT_DEBUG > 1
 #define WEFT__RARE 1
 #else
@@ -32,8 +36,13 @@ struct worker {
     fiber *running;       /* the fiber this thread is on */
     fiber *carriers;      /* idle carriers, LIFO */
     unsigned n_carriers;
-    fiber *ready;         /* resumable fibers of this worker; empty unless stacks ran out */
+    queue queue;          /* ready work */
+    int *thread_errno;    /* this thread's errno */
+    void **thread_exceptions; /* this thread's C++ exception state, NULL without the C++ runtime */
     stack_cache *stacks;
+    slab_cache *blocks[SPAWN_CLASSES]; /* of spawned fibers; opened at first use */
+    uint64_t ids;         /* spawned here so far: the next id */
+    _Atomic uint64_t spawned, ended; /* daemons not counted; owner writes, the closing thread reads */
     uint64_t rng;         /* victim order */
     uint64_t offered_at;  /* ticks of the last offer */
     uint64_t share;       /* children in the last offer */
@@ -49,9 +58,11 @@ struct worker {
     _Alignas(WEFT__LINE) deque deque;
     _Atomic uint64_t calm_until; /* owner writes, thieves read: offers do not pay now, ask later (ticks) */
     _Atomic uint32_t *attn;      /* the thread's attention word; constant once the runtime runs */
+    run_queue open;              /* ready work on offer */
 
     /* anyone writes */
     _Alignas(WEFT__LINE) _Atomic uint32_t permit;
+    inbox inbox; /* ready fibers bound to this worker */
 };
 
 /* A task that came from outside: in the frame of the plain thread that waits for it. */
@@ -59,14 +70,14 @@ typedef struct root_task {
     weft_task task;
     void (*fn)(void *);
     void *arg;
-    struct root_task *next;
+    weft_exit exit;
     _Atomic uint32_t done; /* futex word of the waiting thread */
 } root_task;
 
 /* A join word that holds a root task instead of a fiber has this bit: the waiter is a plain thread. */
 #define JOIN_ROOT ((uintptr_t)2)
 
-typedef struct runtime {
+struct runtime {
     /* constant after start */
     unsigned n_workers;
     worker *workers;
@@ -82,10 +93,23 @@ typedef struct runtime {
     _Atomic uint32_t alive;                     /* futex: workers still in their loops */
     _Atomic uint32_t stopping;
 
-    /* tasks from outside: FIFO under the lock; injected counts them, seq_cst, for the idle protocol */
-    _Alignas(WEFT__LINE) spin inject_lock;
-    root_task *inject_first, **inject_last;
-    _Atomic uint32_t injected;
+    inbox outside; /* ready work from threads that are no workers */
+
+    /* spawned fibers */
+    slab_pool *blocks[SPAWN_CLASSES];
+    _Alignas(WEFT__LINE) spin foreign_lock;      /* the three below */
+    slab_cache *foreign_blocks[SPAWN_CLASSES];   /* for spawns from other threads */
+    uint64_t foreign_ids;
+    _Atomic uint64_t foreign_spawned;
+    uint64_t max_fibers;                         /* 0: no limit */
+    _Atomic uint64_t alive_fibers;               /* counted only with a limit */
+    spin limit_lock;                             /* the list below */
+    waiter *limit_first, **limit_last;           /* spawners at the limit */
+    _Atomic uint64_t daemons;                    /* ever spawned: some may be left when it is closed */
+    _Atomic uint32_t drain;                      /* futex: the closing thread waits for fibers to end */
+    _Atomic uint32_t draining;                   /* 1 once it is being closed */
+    int pid;                                     /* the process that opened it */
+    weft_runtime *handle;                        /* its handle; constant after start */
 
     _Alignas(WEFT__LINE) idle idle;
 
@@ -93,7 +117,97 @@ typedef struct runtime {
     os_thread monitor;
     bool monitor_started;
     _Atomic uint32_t monitor_stop; /* futex */
-} runtime;
+};
+
+/* ---- ready work (sched/queue.h), inlined; owner of w ------------------------------------------------- */
+
+/* Runs next, before what was to run next. */
+static inline void ready_item(worker *w, item i) {
+    queue *q = &w->queue;
+    if (q->runnext) weft__queue_behind(q, q->runnext);
+    q->runnext = i;
+    if (WEFT_UNLIKELY(atom_load_rlx(w->attn) || q->sharing)) weft__ready_slow(w, i);
+}
+
+/* f is resumable; one bound elsewhere is sent there. */
+static inline void weft__ready(worker *w, fiber *f) {
+    if (WEFT__RARE && weft__ready_elsewhere(w, f)) return;
+    if (WEFT_LIKELY(f->bound == BOUND_NOWHERE))
+        ready_item(w, item_of_fiber(f));
+    else if (f->bound == w->index)
+        fifo_push(&w->queue.bound, item_of_fiber(f));
+    else
+        weft__ready_slow(w, item_of_fiber(f));
+}
+
+/* May f run on w?  If not, it was sent to where it may. */
+static inline bool weft__may_run_here(worker *w, fiber *f) {
+    if (WEFT_LIKELY(f->bound == BOUND_NOWHERE) || f->bound == w->index) return true;
+    weft__ready_slow(w, item_of_fiber(f));
+    return false;
+}
+
+static inline void weft__ready_task(worker *w, weft_task *t) { ready_item(w, item_of_task(t)); }
+
+/* f goes to the end of the line (yield). */
+static inline void weft__ready_last(worker *w, fiber *f) { weft__queue_behind(&w->queue, item_of_fiber(f)); }
+
+static inline bool weft__queue_empty(const worker *w) { return queue_is_empty(&w->queue); }
+
+/* A thousand ready fibers do not fit into the first cache, and which comes next is known: its control block is fetched two
+ * turns ahead, its frame one. */
+static inline void prefetch_next(const queue *q) {
+    if (q->mine.n < 2) return;
+    item next = q->mine.first, after = item_link(next)->next;
+    const fiber *f = item_fiber(next);
+    if (f) {
+        __builtin_prefetch(f->ctx.sp);
+        __builtin_prefetch((const char *)f->ctx.sp + 64);
+    }
+    const char *block = item_fiber(after) ? (const char *)item_fiber(after) : (const char *)item_task(after);
+    __builtin_prefetch(block);
+    __builtin_prefetch(block + 64);
+}
+
+/* What to run next, 0 if nothing is at hand. */
+static inline item weft__queue_pop(worker *w) {
+    queue *q = &w->queue;
+    q->sharing = false;
+    if (WEFT_UNLIKELY(++q->turn % FAIR_TURNS == 0)) return weft__queue_pop_slow(w);
+    if (q->runnext && q->streak < RUNNEXT_MOST) {
+        item i = q->runnext;
+        q->runnext = 0;
+        q->streak++;
+        return i;
+    }
+    q->streak = 0;
+    if (WEFT_UNLIKELY(q->bound.n != 0 || q->mine.n == 0)) return weft__queue_pop_slow(w);
+    item i = fifo_pop(&q->mine);
+    prefetch_next(q);
+    return i;
+}
+
+/* ---- carriers (sched/fiber.h), inlined; owner of w --------------------------------------------------- */
+
+/* One of the runtime's stack class.  NULL: there is no stack. */
+static inline fiber *weft__carrier_get(worker *w) {
+    fiber *f = w->carriers;
+    if (WEFT_UNLIKELY(!f)) return weft__carrier_of(w, w->rt->stack_cls);
+    w->carriers = f->below;
+    w->n_carriers--;
+    return f;
+}
+
+/* An idle one back, from another fiber.  Of another class it is not kept. */
+static inline void weft__carrier_put(worker *w, fiber *f) {
+    if (WEFT_UNLIKELY(w->n_carriers >= CARRIERS_KEPT || f->stk.cls != w->rt->stack_cls)) {
+        weft__carrier_drop(w, f);
+        return;
+    }
+    f->below = w->carriers;
+    w->carriers = f;
+    w->n_carriers++;
+}
 
 enum { GATE_SHUT, GATE_OPEN, GATE_ABANDONED };
 
@@ -108,10 +222,10 @@ static inline void worker_count_by(_Atomic uint64_t *counter, uint64_t n) {
 
 /* The body of a worker's thread. */
 void weft__worker_thread(void *worker);
-/* The oldest task from outside, NULL if there is none.  Any worker. */
-weft_task *weft__inject_take(runtime *rt);
 /* Tell the plain thread that waits for this root task.  The last access to it. */
-void weft__root_done(root_task *root);
+void weft__root_done(root_task *root, weft_exit exit);
+/* A fiber ended while the runtime is being closed: was it the last? */
+void weft__drain_look(runtime *rt);
 
 /* ---- worker.c --------------------------------------------------------------------------------------- */
 
@@ -120,7 +234,16 @@ _Noreturn void weft__worker_loop(fiber *self);
 /* Run an unstarted, claimed task on the stack of `self` with no child of its own outstanding beyond `head`.
  * Returns the fiber that waited for it, or NULL. */
 fiber *weft__task_run(fiber *self, weft_task *t);
-void weft__ready_push(worker *w, fiber *f);
+
+/* Abort if a task left a child behind. */
+void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head);
+
+/* ---- spawn.c ---------------------------------------------------------------------------------------- */
+
+bool weft__spawn_open(runtime *rt);  /* pools of blocks; false: no memory, close it all the same */
+void weft__spawn_close(runtime *rt); /* frees all blocks, live daemons included */
+/* After-switch action of a spawner at the limit: into the list, or ready at once. */
+void weft__limit_park(worker *w, fiber *from, void *waiter);
 
 /* ---- search.c --------------------------------------------------------------------------------------- */
 
@@ -138,6 +261,10 @@ void weft__steal_took(worker *w, uint64_t ticks);
 void weft__work_offered(worker *w);
 /* The same from a thread that is no worker. */
 void weft__work_injected(runtime *rt);
+/* Let this worker offer what it has at its next poll, if anybody is without work. */
+void weft__ask_for_others(worker *w);
+/* Something was put into this worker's inbox. */
+void weft__wake_this(worker *w);
 /* Let every sleeping worker look around (shutdown). */
 void weft__wake_all(runtime *rt);
 

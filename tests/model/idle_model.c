@@ -59,6 +59,12 @@ bool weft__idle_rescan(idle *x, unsigned worker) {
     return !no_rescan && atom_load_seq(&q) > 0;
 }
 
+/* Inboxes are in the inbox model. */
+bool weft__idle_own(idle *x, unsigned worker) {
+    (void)x, (void)worker;
+    return false;
+}
+
 void weft__idle_post(idle *x, unsigned worker) {
     (void)x;
     model_write(&reason[worker], 7);

@@ -34,13 +34,17 @@ for flags in -O2 -O3 "-O2 -flto" "-O2 -fPIC -fPIE -pie"; do
     check "gcc-$id-migration" unit/migration_test.c gcc $flags
     # shellcheck disable=SC2086
     check "gcc-$id-fork" unit/fork_test.c gcc $flags
+    # shellcheck disable=SC2086
+    check "gcc-$id-errno" unit/errno_test.c gcc $flags
 done
 for flags in -O2 -O3; do
     check "clang-$flags-migration" unit/migration_test.c clang "$flags"
     check "clang-$flags-fork" unit/fork_test.c clang "$flags"
+    check "clang-$flags-errno" unit/errno_test.c clang "$flags"
 done
 if command -v ld.lld >/dev/null 2>&1; then
     check clang-lto-migration unit/migration_test.c clang -O2 -flto -fuse-ld=lld
+    check clang-lto-errno unit/errno_test.c clang -O2 -flto -fuse-ld=lld
 fi
 
 # Against a shared library bound lazily, as most programs are: the first call of each function goes through the

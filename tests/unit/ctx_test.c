@@ -61,7 +61,7 @@ static ctx home; /* the test's own stack; one test at a time */
 static fiber echo;
 
 static void echo_entry(void *p) {
-    for (;;) p = now->go(&echo.c, &home, (char *)p + 1);
+    for (;;) p = now->go(&echo.c, &home, (void *)((uintptr_t)p + 1));
 }
 
 TEST(payloads_arrive_in_both_directions) {
@@ -419,7 +419,7 @@ TEST(deep_frames_are_left_and_entered_in_the_middle) {
 }
 
 static void last_entry(void *p) {
-    weft__ctx_exit(&other.c, &home, (char *)p + 5);
+    weft__ctx_exit(&other.c, &home, (void *)((uintptr_t)p + 5));
 }
 
 TEST(a_context_leaves_for_the_last_time_and_its_stack_is_used_again) {

@@ -44,7 +44,7 @@ TEST(zero_workers_means_one_for_each_processor) {
 }
 
 TEST(every_code_has_a_text_that_is_a_sentence) {
-    for (int e = WEFT_OK; e <= WEFT_E_LIMIT + 1; e++) CHECK(strlen(weft_err_text((weft_err)e)) > 10);
+    for (int e = WEFT_OK; e <= WEFT_E_FORKED + 1; e++) CHECK(strlen(weft_err_text((weft_err)e)) > 10);
 }
 
 TEST(a_closed_runtime_is_an_error_not_a_crash) {

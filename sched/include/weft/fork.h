@@ -30,7 +30,7 @@
 #ifndef WEFT_FORK_H
 #define WEFT_FORK_H
 
-#include <weft/base.h>
+#include <weft/exit.h>
 
 WEFT_BEGIN_C
 
@@ -62,16 +62,29 @@ typedef struct weft_task {
     uintptr_t site;
     struct weft_task *older, *newer; /* children of one fiber in fork order */
     WEFT__ATOMIC(uintptr_t) join;
-    uint64_t place;
+    WEFT__ATOMIC(uint64_t) place;
 } weft_task;
 
-enum { WEFT__SHARED = 1, WEFT__JOINED = 3 };
+enum { WEFT__SHARED = 1, WEFT__SPAWNED = 2, WEFT__JOINED = 3 };
+
+/* A spawned fiber (weft/fiber.h), whatever its task.  Every task type brings a handle type of its own around it. */
+typedef struct weft_handle {
+    struct weft_fiber *fiber;
+    uint64_t id;
+} weft_handle;
+
+/* Its task's descriptor lies at a fixed place in its block. */
+#define WEFT__FIBER_TASK 64
+static inline weft_task *weft__task_of(weft_handle h) {
+    return (weft_task *)(void *)((char *)h.fiber + WEFT__FIBER_TASK);
+}
+WEFT_API weft_exit weft_fiber_await(weft_handle h);
 
 /* The head of a fiber's control block, which inlined code reads. */
 struct weft__fiber {
-    weft_task root;  /* sentinel: older end of the list of outstanding children */
     weft_task *head; /* newest outstanding child, or &root */
     char *low;       /* below this a child no longer fits on the stack: join takes the slow path */
+    weft_task root;  /* sentinel: older end of the list of outstanding children */
 };
 
 /* ---- reaching the current fiber -----------------------------------------------------------------
@@ -239,13 +252,23 @@ slow:
             uintptr_t room[3];                                                               \
         } io;                                                                                \
     } name##_task;                                                                           \
+    typedef struct name##_fiber {                                                            \
+        weft_handle handle;                                                                  \
+    } name##_fiber;                                                                          \
+    __attribute__((unused)) static inline weft_exit name##__await(name##_fiber weft_f_, name##_out *weft_out_) { \
+        weft_exit weft_e_ = weft_fiber_await(weft_f_.handle);                                \
+        if (weft_out_ && weft_ok(weft_e_))                                                   \
+            *weft_out_ = ((name##_task *)(void *)weft__task_of(weft_f_.handle))->io.out;     \
+        return weft_e_;                                                                      \
+    }                                                                                        \
     WEFT__STATIC_ASSERT(sizeof(In) <= 1024 && sizeof(Out) <= 1024,                           \
                         "a task's input and result are copied: pass more than 1 KiB by reference")
 
 /* WEFT_TASK(name, Out, In);
  * Makes the function `Out name(In)`, declared before, forkable.  In and Out are complete types that can
- * be assigned (a struct for several values), at most 1 KiB each.  Defines the types name_in, name_out
- * and name_task, the descriptor: 64 bytes while In and Out have at most 24. */
+ * be assigned (a struct for several values), at most 1 KiB each.  Defines the types name_in, name_out, name_task,
+ * the descriptor of a forked child (64 bytes while In and Out have at most 24), and name_fiber, the handle of a
+ * spawned one. */
 #define WEFT_TASK(name, Out, In)                                                             \
     WEFT__TASK_TYPES(name, Out, In);                                                         \
     __attribute__((unused)) static void name##__run(weft_task *weft_task_, weft_head weft_head_) { \

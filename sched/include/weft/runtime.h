@@ -19,6 +19,7 @@ typedef struct weft_options {
     unsigned workers;   /* 0: one per CPU this process may use (affinity and cgroup quota); at most 1024 */
     size_t stack_bytes; /* stack a task starts on; 0: 64 KiB; rounded up to 16, 64, 256 KiB, 1 or 8 MiB */
     bool pin;           /* pin worker i to CPU i of the affinity mask */
+    size_t max_fibers;  /* spawned fibers alive at once; at the limit weft_spawn waits.  0: no limit */
 } weft_options;
 
 /* weft_options o = WEFT_OPTIONS(.workers = 4); */

@@ -44,6 +44,7 @@
 #define atom_sub_seq(p, v) MODEL_OP("sub_seq", p, v, MODEL_SUB, MODEL_SEQ)
 
 #define atom_or_rlx(p, v) MODEL_OP("or_rlx", p, v, MODEL_OR, MODEL_RLX)
+#define atom_or_ar(p, v) MODEL_OP("or_ar", p, v, MODEL_OR, MODEL_AR)
 #define atom_or_seq(p, v) MODEL_OP("or_seq", p, v, MODEL_OR, MODEL_SEQ)
 #define atom_and_rlx(p, v) MODEL_OP("and_rlx", p, v, MODEL_AND, MODEL_RLX)
 #define atom_and_ar(p, v) MODEL_OP("and_ar", p, v, MODEL_AND, MODEL_AR)

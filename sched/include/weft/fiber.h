@@ -1,0 +1,120 @@
+/* weft/fiber.h -- spawn and await: work with a handle.
+ *
+ *   static long fetch(request r);
+ *   WEFT_TASK(fetch, long, request);              // weft/fork.h
+ *
+ *   fetch_fiber f;
+ *   weft_exit e = weft_spawn(&f, fetch, .url = "http://a", .tries = 3);
+ *   long n;
+ *   e = weft_await(f, fetch, &n);                 // any number of times, from anywhere
+ *   weft_drop(f);
+ *
+ * A spawned fiber is eager: it is queued at once, first in first out, and runs whether or not anybody awaits it.
+ * It has an identity (id, name, spawn site, status) and outlives the function that spawned it; its input is
+ * copied.  Until it first waits it is a plain call at the bottom of a worker's stack; a fiber that never waits
+ * never needs one of its own.  For children that end before their parent, weft/fork.h costs a tenth.
+ *
+ * Handles.  weft_spawn gives one, weft_drop gives it back; the fiber's memory goes when it has ended and the handle
+ * is dropped.  Awaiting copies the result and leaves the handle alone.  A handle that was dropped is noticed and
+ * refused (WEFT_E_STALE) as long as its runtime is open.
+ *
+ * weft_run and weft_close return when every fiber has ended that is not a daemon.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_FIBER_H
+#define WEFT_FIBER_H
+
+#include <weft/exit.h>
+#include <weft/fork.h>
+#include <weft/runtime.h>
+
+WEFT_BEGIN_C
+
+typedef enum weft_status {
+    WEFT_STATUS_NONE = 0,  /* no such fiber: dropped, or never spawned */
+    WEFT_STATUS_PENDING,   /* queued, not started */
+    WEFT_STATUS_RUNNING,   /* on a worker, or ready to go on */
+    WEFT_STATUS_SUSPENDED, /* waits for something */
+    WEFT_STATUS_DONE,      /* returned */
+    WEFT_STATUS_FAILED,    /* returned after weft_fail */
+} weft_status;
+
+/* Zero means default everywhere. */
+typedef struct weft_spawn_options {
+    weft_runtime *runtime; /* where to run; NULL: the caller's.  Plain threads must say */
+    const char *name;      /* shown in reports; NULL: the function's name.  Must outlive the fiber */
+    size_t stack_bytes;    /* 0: the runtime's; at least WEFT_STACK_MIN, rounded up to a class */
+    bool daemon;           /* does not keep the runtime open; abandoned where it waits when the rest has ended */
+    bool bound;            /* never leaves the worker it starts on */
+} weft_spawn_options;
+
+#define WEFT_STACK_MIN 4096
+
+/* weft_exit weft_spawn_with(name_fiber *f, name, weft_spawn_options options, input...)
+ * weft_exit weft_spawn(name_fiber *f, name, input...)
+ * Spawns name(input).  *f is the handle; with f NULL nobody will await it.  `input` initialises a name_in, as in
+ * weft_fork.
+ * Errors (tag FAIL): WEFT_E_NOMEM, WEFT_E_CLOSED, WEFT_E_INVALID (no runtime on this thread and none given; stack
+ * size out of range).  On error *f is a handle of no fiber.
+ * [any thread] [may suspend: only when the runtime's max_fibers is reached; blocks a plain thread then] */
+#define weft_spawn(f, name, ...) WEFT__SPAWN((f), name, NULL, __VA_ARGS__)
+#define weft_spawn_with(f, name, options, ...)                                               \
+    __extension__({                                                                          \
+        weft_spawn_options weft_o_ = options;                                                \
+        WEFT__SPAWN((f), name, &weft_o_, __VA_ARGS__);                                       \
+    })
+#define WEFT__SPAWN(f, name, options, ...)                                                   \
+    __extension__({                                                                          \
+        static const weft_site weft_site_ = {name##__run, #name, __FILE__, __LINE__};        \
+        name##_fiber *weft_f_ = (f);                                                         \
+        weft_handle weft_h_;                                                                 \
+        name##_in weft_in_ = {__VA_ARGS__};                                                  \
+        weft_exit weft_e_ = weft__spawn_begin(&weft_h_, &weft_site_, sizeof(name##_task), options); \
+        if (weft_f_) weft_f_->handle = weft_h_;                                              \
+        if (WEFT_LIKELY(weft_ok(weft_e_))) {                                                 \
+            ((name##_task *)(void *)weft__task_of(weft_h_))->io.in = weft_in_;               \
+            weft__spawn_go(weft_h_, weft_f_ == NULL);                                        \
+        }                                                                                    \
+        weft_e_;                                                                             \
+    })
+
+/* weft_exit weft_await(name_fiber f, name, name_out *out)
+ * Waits until the fiber has ended; returns its exit and, if that is ok, copies its result to *out (may be NULL).
+ * Errors (tag FAIL): WEFT_E_STALE (dropped, or of no fiber), WEFT_E_INSIDE (a fiber awaits itself).
+ * [any thread] [suspends; blocks a plain thread] */
+#define weft_await(f, name, out) name##__await((f), (out))
+
+/* The same, and a failure becomes the caller's own: as if it had called weft_fail with that exit.
+ * [on a fiber] [suspends] */
+#define weft_expect(f, name, out) weft__expect(name##__await((f), (out)))
+
+/* The handle is not used any more.  Nobody may be awaiting through it.
+ * Returns WEFT_E_STALE if it was dropped before.  [any thread] [never suspends] */
+#define weft_drop(f) weft_fiber_drop((f).handle)
+
+/* Let other ready fibers of this worker run first.  A no-op on a plain thread.  [any thread] [may suspend] */
+WEFT_API weft_exit weft_yield(void);
+
+/* ---- any fiber, whatever its task -------------------------------------------------------------------- */
+
+WEFT_API weft_err weft_fiber_drop(weft_handle h);
+/* weft_exit weft_fiber_await(weft_handle h): wait, without the result; declared in weft/fork.h.  As weft_await.
+ * [any thread] [suspends] */
+/* A moment's view.  WEFT_STATUS_NONE for a stale handle.  [any thread] [never suspends] */
+WEFT_API weft_status weft_fiber_status(weft_handle h);
+/* Name and spawn site of a live handle, NULL for a stale one.  [any thread] [never suspends] */
+WEFT_API const char *weft_fiber_name(weft_handle h);
+WEFT_API const weft_site *weft_fiber_site(weft_handle h);
+/* The running fiber; its handle belongs to whoever spawned it.  {NULL, 0} on a plain thread, in the function
+ * given to weft_run, and in a forked child that was stolen.  [any thread] [never suspends] */
+WEFT_API weft_handle weft_self(void);
+
+/* ---- below: what the macros use ---------------------------------------------------------------------- */
+
+/* options may be NULL. */
+WEFT_API weft_exit weft__spawn_begin(weft_handle *out, const weft_site *site, size_t bytes,
+                                     const weft_spawn_options *options);
+WEFT_API void weft__spawn_go(weft_handle h, bool nobody);
+WEFT_API weft_exit weft__expect(weft_exit e);
+
+WEFT_END_C
+#endif

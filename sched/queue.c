@@ -1,0 +1,120 @@
+/* sched/queue.c -- ready work.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/queue.h"
+#include "sched/spawn.h"
+#include "sched/thread.h"
+#include "sched/worker.h"
+
+
+/* A spawned task that leaves this worker's own queue can no longer be taken out of it by its awaiter. */
+static void forget_home(item i) {
+    weft_task *t = item_task(i);
+    if (t && (t->site & WEFT__JOINED) == WEFT__SPAWNED) atom_store_rlx(&spawn_of_task(t)->home, BOUND_NOWHERE);
+}
+
+unsigned weft__queue_share(worker *w, bool all) {
+    queue *q = &w->queue;
+    unsigned moved = 0, most = all ? q->mine.n : (q->mine.n + 1) / 2;
+    for (; moved < most; moved++) {
+        item i = q->mine.first, next = item_link(i)->next;
+        forget_home(i);
+        if (!run_queue_push(&w->open, i)) break;
+        q->mine.first = next; /* i may be running elsewhere: not fifo_pop, which looks into it */
+        q->mine.n--;
+    }
+    if ((all || moved == 0) && q->runnext) {
+        forget_home(q->runnext);
+        if (run_queue_push(&w->open, q->runnext)) {
+            q->runnext = 0;
+            moved++;
+        }
+    }
+    return moved;
+}
+
+static fiber *bound_elsewhere(worker *w, item i) {
+    fiber *f = item_fiber(i);
+    return f && f->bound != BOUND_NOWHERE && f->bound != w->index ? f : NULL;
+}
+
+static void send(worker *home, fiber *f) {
+    item i = item_of_fiber(f);
+    inbox_push(&home->inbox, i, &item_link(i)->next);
+    weft__wake_this(home);
+}
+
+bool weft__ready_elsewhere(worker *w, fiber *f) {
+    runtime *rt = w->rt;
+    if (rt->n_workers == 1 || f->bound != BOUND_NOWHERE) return false;
+    unsigned to = (w->index + 1) % rt->n_workers;
+    for (unsigned i = 0; i < rt->n_workers; i++)
+        if (i != w->index && idle_is_set(&rt->idle, i)) to = i;
+    send(&rt->workers[to], f);
+    return true;
+}
+
+void weft__ready_slow(worker *w, item i) {
+    fiber *f = bound_elsewhere(w, i);
+    if (f) {
+        send(&w->rt->workers[f->bound], f);
+        return;
+    }
+    if (atom_load_rlx(w->attn) & ATTN_WANT) {
+        w->queue.sharing = true;
+        weft__attend(w->running);
+    }
+    if (w->queue.sharing && weft__queue_share(w, true)) weft__work_offered(w);
+}
+
+void weft__inject(runtime *rt, item i) {
+    inbox_push(&rt->outside, i, &item_link(i)->next);
+    weft__work_injected(rt);
+}
+
+/* Oldest first into the queue.  False if there was nothing. */
+static bool collect(worker *w, inbox *from) {
+    item i = inbox_drain(from), turned = 0;
+    if (!i) return false;
+    while (i) {
+        item older = item_link(i)->next;
+        item_link(i)->next = turned;
+        turned = i;
+        i = older;
+    }
+    while (turned) {
+        item next = item_link(turned)->next;
+        fiber *elsewhere = bound_elsewhere(w, turned);
+        if (elsewhere)
+            send(&w->rt->workers[elsewhere->bound], elsewhere);
+        else
+            weft__queue_behind(&w->queue, turned);
+        turned = next;
+    }
+    return true;
+}
+
+/* Whoever takes what came from outside cannot run it all: the rest is offered if anybody sleeps. */
+void weft__queue_collect(worker *w, bool outside) {
+    collect(w, &w->inbox);
+    if (!outside || !collect(w, &w->rt->outside)) return;
+    weft__ask_for_others(w);
+    if (w->queue.mine.n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
+}
+
+item weft__queue_pop_slow(worker *w) {
+    queue *q = &w->queue;
+    if (q->turn % FAIR_TURNS == 0) {
+        weft__queue_collect(w, true);
+        item i = run_queue_pop(&w->open);
+        if (i) return i;
+    }
+    if (q->bound.n != 0 && (q->turn & 1 || q->mine.n == 0)) return fifo_pop(&q->bound);
+    if (q->mine.n) return fifo_pop(&q->mine);
+    item i = q->runnext;
+    q->runnext = 0;
+    if (i) return i;
+    weft__queue_collect(w, true);
+    if (q->bound.n) return fifo_pop(&q->bound);
+    if (q->mine.n) return fifo_pop(&q->mine);
+    return atom_load_rlx(&w->open.tail) == atom_load_rlx(&w->open.head) ? 0 : run_queue_pop(&w->open);
+}

@@ -1,0 +1,58 @@
+/* sched/queue.h -- a worker's ready work: what runs next, and how it becomes visible to others.
+ *
+ *   runnext   the fiber made ready last: it goes first, so that two that talk to each other hand the worker back
+ *             and forth; at most RUNNEXT_MOST times in a row
+ *   mine      first in first out, private
+ *   bound     fibers that may not leave this worker, private
+ *   open      the public run queue (sched/run_queue.h): filled on request
+ *   inbox     what other threads send to this worker in particular
+ *
+ * Only the owner touches runnext, mine and bound.  Ready work does not strand behind a computing owner: whoever makes
+ * something ready looks whether somebody asked (WANT is set by every worker before it sleeps) and then publishes all of it,
+ * and, from then until it next comes here for work, whatever else it makes ready.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_SCHED_QUEUE_H
+#define WEFT_SCHED_QUEUE_H
+
+#include "sched/inbox.h"
+#include "sched/item.h"
+#include "sched/run_queue.h"
+
+typedef struct queue {
+    item runnext;
+    unsigned streak; /* runnext taken this often in a row */
+    unsigned turn;   /* dispatches */
+    bool sharing;    /* somebody asked since the last dispatch: publish at once */
+    fifo mine, bound;
+} queue;
+
+typedef struct runtime runtime;
+
+/* Any thread that is no worker of rt: the same, through the injection list. */
+void weft__inject(runtime *rt, item i);
+
+/* Owner: take everything out of the inbox, and the injection list if `outside`. */
+void weft__queue_collect(worker *w, bool outside);
+/* Owner: move private items, at least one if there is one, to the public queue: half of them, or all.  Returns how many;
+ * the caller notifies. */
+unsigned weft__queue_share(worker *w, bool all);
+
+/* For WEFT__RARE: send f to another worker, one that sleeps if there is one.  False: it is bound, or there is none. */
+bool weft__ready_elsewhere(worker *w, fiber *f);
+
+/* The slow halves of what sched/worker.h inlines. */
+void weft__ready_slow(worker *w, item i); /* i is bound to another worker; or it is queued and somebody asks */
+item weft__queue_pop_slow(worker *w);
+
+#define RUNNEXT_MOST 8 /* then the others have their turn */
+#define FAIR_TURNS 64  /* every so many dispatches look first at what is public or comes from outside; a power of two */
+
+static inline bool queue_is_empty(const queue *q) { return !q->runnext && q->mine.n == 0 && q->bound.n == 0; }
+
+/* To the end of its line. */
+static inline void weft__queue_behind(queue *q, item i) {
+    fiber *f = item_fiber(i);
+    fifo_push(WEFT_UNLIKELY(f && f->bound != BOUND_NOWHERE) ? &q->bound : &q->mine, i);
+}
+
+#endif

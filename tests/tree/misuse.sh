@@ -1,0 +1,176 @@
+#!/bin/sh
+# Wrong uses of typed tasks are compile errors, in gcc and in clang, and the compiler says what is wrong; the right
+# uses beside them compile.  usage: misuse.sh ROOT
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+set -eu
+root=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+warnings="-Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversion -Werror=implicit-function-declaration"
+dirs="-I$root/alloc/include -I$root/sched/include"
+
+cat > "$work/prelude.h" <<'END'
+#include <weft/fiber.h>
+#include <weft/kernel.h>
+typedef struct request {
+    const char *url;
+    int tries;
+} request;
+typedef struct answer {
+    long length;
+} answer;
+typedef struct huge {
+    char bytes[1025];
+} huge;
+static answer fetch(request r);
+WEFT_TASK(fetch, answer, request);
+static answer fetch(request r) { return (answer){r.tries}; }
+static long twice(long x);
+WEFT_TASK(twice, long, long);
+static long twice(long x) { return 2 * x; }
+static long kernel(weft_head k, long x);
+WEFT_KERNEL(kernel, long, long);
+static long kernel(weft_head k, long x) { return k ? x : 0; }
+END
+
+# compiles COMPILER FILE: its messages go to $work/said
+compiles() {
+    # shellcheck disable=SC2086
+    LC_ALL=C "$1" -std=gnu11 $warnings $dirs -I"$work" -fsyntax-only "$2" 2> "$work/said"
+}
+
+# body NAME STATEMENTS, or at file scope with "top NAME TEXT"
+body() { printf '#include "prelude.h"\nvoid body(void);\nvoid body(void) {\n%s\n}\n' "$2" > "$work/$1.c"; }
+top() { printf '#include "prelude.h"\n%s\n' "$2" > "$work/$1.c"; }
+
+checked=0
+right() {
+    for compiler in $compilers; do
+        compiles "$compiler" "$work/$1.c" || { cat "$work/said"; echo "$compiler: $1 should compile" >&2; exit 1; }
+        if [ -s "$work/said" ]; then cat "$work/said"; echo "$compiler: $1 should compile without a warning" >&2; exit 1; fi
+        checked=$((checked + 1))
+    done
+}
+# wrong NAME EXPRESSION: refused, and an error line matches the extended regular expression
+wrong() {
+    for compiler in $compilers; do
+        if compiles "$compiler" "$work/$1.c"; then echo "$compiler: $1 should be an error" >&2; exit 1; fi
+        if ! grep -E 'error:' "$work/said" | grep -qE "$2"; then
+            cat "$work/said"
+            echo "$compiler: $1 is an error, but not for the reason \"$2\"" >&2
+            exit 1
+        fi
+        checked=$((checked + 1))
+    done
+}
+
+compilers=""
+for compiler in gcc clang; do
+    if command -v $compiler >/dev/null 2>&1; then compilers="$compilers $compiler"; else echo "$compiler: not installed, skipped"; fi
+done
+[ -n "$compilers" ]
+
+# ---- what is right --------------------------------------------------------------------------------------------
+body good '
+    fetch_fiber f;
+    answer a;
+    weft_exit e = weft_spawn(&f, fetch, .url = "http://a", .tries = 3);
+    e = weft_spawn((fetch_fiber *)NULL, fetch, "http://b", 1);
+    e = weft_spawn_with(&f, fetch, ((weft_spawn_options){.daemon = true}), "http://b", 1);
+    e = weft_await(f, fetch, &a);
+    e = weft_await(f, fetch, NULL);
+    e = weft_expect(f, fetch, &a);
+    (void)e;
+    weft_drop(f);
+    twice_task t;
+    weft_fork(&t, twice, 21);
+    long x = weft_join(&t, twice);
+    kernel_task k;
+    weft_head h = weft_kernel_fork(weft_kernel_head(), &k, kernel, x);
+    x = kernel(h, 1) + weft_kernel_join(&k, kernel);
+    (void)x;'
+right good
+top good_size 'typedef struct limit { char bytes[1024]; } limit; limit most(limit x); WEFT_TASK(most, limit, limit); limit most(limit x) { return x; }'
+right good_size
+
+# Would it notice?  A right program passed off as wrong must be told, and so must one refused for another reason.
+if (wrong good 'error') >/dev/null 2>&1; then echo "misuse.sh does not notice that a wrong use compiles" >&2; exit 2; fi
+body typo 'int x = nowhere;'
+if (wrong typo 'incompatible') >/dev/null 2>&1; then echo "misuse.sh does not look at the diagnosis" >&2; exit 2; fi
+if (right typo) >/dev/null 2>&1; then echo "misuse.sh does not notice that a right use is refused" >&2; exit 2; fi
+
+# ---- what is wrong --------------------------------------------------------------------------------------------
+pointer="incompatible[- ]pointer[- ]type"
+value="incompatible type"
+
+# The handle or descriptor of another task.
+body join_other 'fetch_task t; weft_fork(&t, fetch, "", 1); long x = weft_join(&t, twice); (void)x;'
+wrong join_other "$pointer"
+body join_fiber 'twice_fiber f; weft_spawn(&f, twice, 1); long x = weft_join(&f, twice); (void)x;'
+wrong join_fiber "$pointer"
+body fork_other 'fetch_task t; weft_fork(&t, twice, 1);'
+wrong fork_other "$pointer"
+body kernel_join_other 'twice_task t; weft_fork(&t, twice, 1); long x = weft_kernel_join(&t, kernel); (void)x;'
+wrong kernel_join_other "$pointer"
+body spawn_other 'fetch_fiber f; weft_spawn(&f, twice, 1);'
+wrong spawn_other "$pointer"
+body spawn_task 'twice_task t; weft_spawn(&t, twice, 1);'
+wrong spawn_task "$pointer"
+body spawn_with_other 'fetch_fiber f; weft_spawn_with(&f, twice, ((weft_spawn_options){0}), 1);'
+wrong spawn_with_other "$pointer"
+body await_other 'fetch_fiber f; long x; weft_spawn(&f, fetch, "", 1); weft_await(f, twice, &x);'
+wrong await_other "$value"
+body await_address 'twice_fiber f; long x; weft_spawn(&f, twice, 1); weft_await(&f, twice, &x);'
+wrong await_address "$value"
+body await_plain_handle 'twice_fiber f; long x; weft_spawn(&f, twice, 1); weft_await(f.handle, twice, &x);'
+wrong await_plain_handle "$value"
+body expect_other 'fetch_fiber f; weft_spawn(&f, fetch, "", 1); weft_expect(f, twice, NULL);'
+wrong expect_other "$value"
+body drop_task 'twice_task t; weft_fork(&t, twice, 1); weft_drop(t);'
+wrong drop_task "no member named .handle."
+
+# The result.
+body result_pointer 'twice_fiber f; int x; weft_spawn(&f, twice, 1); weft_await(f, twice, &x);'
+wrong result_pointer "$pointer"
+body result_struct 'fetch_fiber f; long x; weft_spawn(&f, fetch, "", 1); weft_await(f, fetch, &x);'
+wrong result_struct "$pointer"
+body result_value 'twice_fiber f; long x = 0; weft_spawn(&f, twice, 1); weft_await(f, twice, x);'
+wrong result_value "pointer from integer|integer to pointer|passing 'long'"
+body joined_struct 'fetch_task t; weft_fork(&t, fetch, "", 1); long x = weft_join(&t, fetch); (void)x;'
+wrong joined_struct "incompatible type|invalid initializer"
+body exit_as_result 'twice_fiber f; weft_spawn(&f, twice, 1); long x = weft_await(f, twice, NULL); (void)x;'
+wrong exit_as_result "incompatible type|invalid initializer"
+
+# The input.
+body input_type 'fetch_fiber f; int x = 1; weft_spawn(&f, fetch, .url = &x, .tries = 3);'
+wrong input_type "$pointer"
+body input_struct 'request r = {"", 1}; twice_fiber f; weft_spawn(&f, twice, r);'
+wrong input_struct "incompatible type"
+body input_member 'fetch_fiber f; weft_spawn(&f, fetch, .uri = "a");'
+wrong input_member "no (field|member) named .uri.|does not refer to any field"
+body fork_input_type 'fetch_task t; weft_fork(&t, fetch, .url = &t);'
+wrong fork_input_type "$pointer"
+top input_too_large 'int f(huge x); WEFT_TASK(f, int, huge);'
+wrong input_too_large "more than 1 KiB"
+top result_too_large 'huge f(int x); WEFT_TASK(f, huge, int);'
+wrong result_too_large "more than 1 KiB"
+
+# The task.
+body not_declared 'twice_fiber f; weft_spawn(&f, thrice, 1);'
+wrong not_declared "thrice"
+body fork_not_declared 'twice_task t; weft_fork(&t, thrice, 1);'
+wrong fork_not_declared "thrice"
+top no_function 'WEFT_TASK(nowhere, long, long);'
+wrong no_function "nowhere"
+top other_signature 'static long f(request *r); WEFT_TASK(f, long, request); static long f(request *r) { return r->tries; }'
+wrong other_signature "incompatible type"
+top other_result 'static answer f(long x); WEFT_TASK(f, long, long); static answer f(long x) { return (answer){x}; }'
+wrong other_result "incompatible type|invalid initializer"
+top kernel_as_task 'static long f(weft_head k, long x); WEFT_TASK(f, long, long); static long f(weft_head k, long x) { return k ? x : 0; }'
+wrong kernel_as_task "too few arguments|from integer|integer to pointer"
+body option_unknown 'twice_fiber f; weft_spawn_with(&f, twice, ((weft_spawn_options){.demon = true}), 1);'
+wrong option_unknown "demon"
+body option_other 'twice_fiber f; weft_spawn_with(&f, twice, ((weft_options){.workers = 1}), 1);'
+wrong option_other "incompatible type|invalid initializer"
+
+echo "$checked passed, 0 failed"
