@@ -2,8 +2,8 @@
  *
  * A workload is a piece of work that every mode does in its own way and that has one answer.  A mode is a
  * way to run it: `direct` by plain calls, `fork` by weft_fork and weft_join on some number of workers,
- * `threads` with threads of the operating system.  A round is the workload once; a slice is as many rounds
- * as it takes to be measurable.
+ * `fiber` by weft_spawn and weft_await, `threads` with threads of the operating system.  A round is the
+ * workload once; a slice is as many rounds as it takes to be measurable.
  *
  * To add a mode: a name in mode_kind, a line in modes.c, and a function in each workload that has it.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <weft/runtime.h>
+#include <weft/fiber.h>
 
-typedef enum mode_kind { MODE_DIRECT, MODE_FORK, MODE_THREADS, MODE_KINDS } mode_kind;
+typedef enum mode_kind { MODE_DIRECT, MODE_FORK, MODE_FIBER, MODE_THREADS, MODE_KINDS } mode_kind;
 enum { MODES_MAX = 8, WORKERS_MAX = 1024 };
 
 typedef struct options {
@@ -103,6 +103,10 @@ const char *answer_text(const workload *w, uint64_t answer,
                         char out[24]); /* a number, or 16 digits of a digest */
 
 /* The end: "weft-compare: ..." on stderr. */
+__attribute__((noreturn, cold)) void fail_of(weft_exit e);
+static inline void must(weft_exit e) {
+    if (!weft_ok(e)) fail_of(e);
+}
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 __attribute__((noreturn, format(printf, 1, 2))) void fail(const char *format, ...); /* exit status 1 */
 

@@ -28,6 +28,11 @@ void fail(const char *format, ...) {
     _Exit(1); /* perhaps on a worker: leave the other threads alone */
 }
 
+void fail_of(weft_exit e) {
+    char line[256];
+    fail("a fiber failed: %s", weft_exit_format(e, line, sizeof line));
+}
+
 static bool measure_all(report *r, const modes *all, tree *t, outcome *outcomes) {
     sizes n = {.fib = r->o->quick ? 20 : 32, .leaves = r->o->quick ? 10000 : 1000000};
     struct {

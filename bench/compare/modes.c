@@ -16,6 +16,8 @@ static const struct {
     {MODE_DIRECT, "direct", NO_CREW},
     {MODE_FORK, "fork", ONE},
     {MODE_FORK, "fork", ALL},
+    {MODE_FIBER, "fiber", ONE},
+    {MODE_FIBER, "fiber", ALL},
     {MODE_THREADS, "threads", NO_CREW},
 };
 enum { LINES = sizeof table / sizeof *table };

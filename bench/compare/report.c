@@ -23,13 +23,13 @@ static const char *duration(double seconds, char out[24]) {
 static void print_result(const char *workload_name, const mode *m, const result *r, bool first) {
     char time[24], overhead[24] = "-", speedup[24];
     if (!r->ran) {
-        printf("%-10s %-9s %7s %10s %10s %10s %9s\n", workload_name, m->name, "-", "-", "-", "-", "-");
+        printf("%-10s %-10s %7s %10s %10s %10s %9s\n", workload_name, m->name, "-", "-", "-", "-", "-");
         return;
     }
     double percent = r->overhead_percent;
     if (!first) snprintf(overhead, sizeof overhead, "%+.*f %%", percent < 1000 ? 1 : 0, percent);
     snprintf(speedup, sizeof speedup, r->speedup < 0.01 ? "%.1e" : "%.2f", r->speedup);
-    printf("%-10s %-9s %7u %10s %10.*f %10s %9s\n", workload_name, m->name, r->workers,
+    printf("%-10s %-10s %7u %10s %10.*f %10s %9s\n", workload_name, m->name, r->workers,
            duration(r->seconds, time), r->ns_per_task < 1000 ? 2 : 0, r->ns_per_task, overhead, speedup);
 }
 
@@ -61,7 +61,7 @@ void report_print(const report *r) {
     printf("%s, %d CPUs, %s, %s; weft %s, context %s, allocator %s\n", m->cpu, m->cpus, m->kernel,
            m->compiler, m->weft, m->context, m->allocator);
     print_input(r);
-    printf("\n%-10s %-9s %7s %10s %10s %10s %9s\n", "workload", "mode", "workers", "time", "ns/task",
+    printf("\n%-10s %-10s %7s %10s %10s %10s %9s\n", "workload", "mode", "workers", "time", "ns/task",
            "overhead", "speed-up");
     for (int i = 0; i < r->count; i++) print_outcome(r, &r->outcomes[i]);
     printf("Medians of interleaved repetitions; time is of one round; overhead and speed-up are over direct "

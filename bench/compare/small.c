@@ -1,8 +1,8 @@
 /* bench/compare/small.c -- the workloads whose tasks do next to nothing: fib, skynet, small100.
- * Compiled at -O2.  The direct functions are the forking ones without the forks.
+ * Compiled at -O2.  The direct functions are the forking ones without the forks,
+ * and the spawning ones are those with weft_spawn for weft_fork and weft_await for weft_join.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <pthread.h>
-#include <weft/fork.h>
 
 #include "../common/serial.h"
 #include "compare.h"
@@ -22,6 +22,20 @@ static long fib_forked(long n) {
     weft_fork(&child, fib_forked, n - 2);
     long a = fib_forked(n - 1);
     return a + weft_join(&child, fib_forked);
+}
+
+static long fib_spawned(long n);
+WEFT_TASK(fib_spawned, long, long);
+
+static long fib_spawned(long n) {
+    if (n < 2) return n;
+    fib_spawned_fiber child;
+    long b = 0;
+    must(weft_spawn(&child, fib_spawned, n - 2));
+    long a = fib_spawned(n - 1);
+    must(weft_await(child, fib_spawned, &b));
+    weft_drop(child);
+    return a + b;
 }
 
 static uint64_t fib_nodes(long n) {
@@ -46,11 +60,14 @@ static uint64_t fib_direct_round(job *j) {
 static uint64_t fib_fork_round(job *j) {
     return (uint64_t)fib_forked(fib_size(j));
 }
+static uint64_t fib_fiber_round(job *j) {
+    return (uint64_t)fib_spawned(fib_size(j));
+}
 
 const workload work_fib = {
     .name = "fib",
     .task = "a call that forks",
-    .round = {[MODE_DIRECT] = fib_direct_round, [MODE_FORK] = fib_fork_round},
+    .round = {[MODE_DIRECT] = fib_direct_round, [MODE_FORK] = fib_fork_round, [MODE_FIBER] = fib_fiber_round},
 };
 
 /* ---- skynet: ten children each down to the leaves, which answer their number; a task is a node ---- */
@@ -80,6 +97,23 @@ static long node_forked(span s) {
     return sum;
 }
 
+static long node_spawned(span s);
+WEFT_TASK(node_spawned, long, span);
+
+static long node_spawned(span s) {
+    if (s.leaves == 1) return s.first;
+    node_spawned_fiber child[CHILDREN];
+    long sum = 0, each = s.leaves / CHILDREN;
+    for (int i = 0; i < CHILDREN; i++) must(weft_spawn(&child[i], node_spawned, s.first + i * each, each));
+    for (int i = 0; i < CHILDREN; i++) {
+        long below = 0;
+        must(weft_await(child[i], node_spawned, &below));
+        weft_drop(child[i]);
+        sum += below;
+    }
+    return sum;
+}
+
 static long skynet_size(job *j) {
     long leaves = ((const sizes *)j->data)->leaves;
     j->tasks = 0;
@@ -93,11 +127,16 @@ static uint64_t skynet_direct_round(job *j) {
 static uint64_t skynet_fork_round(job *j) {
     return (uint64_t)node_forked((span){0, skynet_size(j)});
 }
+static uint64_t skynet_fiber_round(job *j) {
+    return (uint64_t)node_spawned((span){0, skynet_size(j)});
+}
 
 const workload work_skynet = {
     .name = "skynet",
     .task = "a node",
-    .round = {[MODE_DIRECT] = skynet_direct_round, [MODE_FORK] = skynet_fork_round},
+    .round = {[MODE_DIRECT] = skynet_direct_round,
+              [MODE_FORK] = skynet_fork_round,
+              [MODE_FIBER] = skynet_fiber_round},
 };
 
 /* ---- small100: a hundred tasks from one parent, task i answers 2 * i ---- */
@@ -126,6 +165,20 @@ static uint64_t small_fork_round(job *j) {
     return (uint64_t)sum;
 }
 
+static uint64_t small_fiber_round(job *j) {
+    twice_fiber fiber[SMALL];
+    long sum = 0;
+    j->tasks = SMALL;
+    for (long i = 0; i < SMALL; i++) must(weft_spawn(&fiber[i], twice, i));
+    for (long i = 0; i < SMALL; i++) {
+        long got = 0;
+        must(weft_await(fiber[i], twice, &got));
+        weft_drop(fiber[i]);
+        sum += got;
+    }
+    return (uint64_t)sum;
+}
+
 static void *small_thread(void *arg) {
     return (void *)twice((long)arg);
 }
@@ -151,5 +204,6 @@ const workload work_small100 = {
     .threads = SMALL,
     .round = {[MODE_DIRECT] = small_direct_round,
               [MODE_FORK] = small_fork_round,
+              [MODE_FIBER] = small_fiber_round,
               [MODE_THREADS] = small_threads_round},
 };

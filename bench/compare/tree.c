@@ -1,4 +1,4 @@
-/* bench/compare/tree.c -- the walk, by plain calls and by fork and join.
+/* bench/compare/tree.c -- the walk, by plain calls, by fork and join, by spawn and await.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "tree.h"
 
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <weft/fork.h>
 
 #include "../common/serial.h"
 
@@ -44,6 +43,28 @@ static tree_sum visit_forked(tree_at at) {
     return sum;
 }
 
+static tree_sum visit_spawned(tree_at at);
+WEFT_TASK(visit_spawned, tree_sum, tree_at);
+
+/* Suspends in await only, when the directory is listed and closed. */
+static tree_sum visit_spawned(tree_at at) {
+    tree_sum sum = {0};
+    tree_listing *l = tree_enter(at, &sum);
+    if (!l) return sum;
+    visit_spawned_fiber *child = malloc((l->count + !l->count) * sizeof *child);
+    if (!child) fail("tree: not enough memory for %u fibers", l->count);
+    for (uint32_t i = 0; i < l->count; i++) must(weft_spawn(&child[i], visit_spawned, at.t, l, i));
+    for (uint32_t i = 0; i < l->count; i++) {
+        tree_sum below;
+        must(weft_await(child[i], visit_spawned, &below));
+        weft_drop(child[i]);
+        tree_add(&sum, &below);
+    }
+    free(child);
+    tree_listing_free(l);
+    return sum;
+}
+
 uint64_t tree_finish(job *j, const tree_sum *sum) {
     tree *t = j->data;
     t->sum = *sum;
@@ -63,12 +84,20 @@ static uint64_t fork_round(job *j) {
     return tree_finish(j, &sum);
 }
 
+static uint64_t fiber_round(job *j) {
+    tree_sum sum = visit_spawned((tree_at){.t = j->data});
+    return tree_finish(j, &sum);
+}
+
 const workload work_tree = {
     .name = "tree",
     .task = "a directory entry",
     .hexadecimal = true,
     .may_change = true,
-    .round = {[MODE_DIRECT] = direct_round, [MODE_FORK] = fork_round, [MODE_THREADS] = tree_threads_round},
+    .round = {[MODE_DIRECT] = direct_round,
+              [MODE_FORK] = fork_round,
+              [MODE_FIBER] = fiber_round,
+              [MODE_THREADS] = tree_threads_round},
 };
 
 static bool is_empty(int fd) {

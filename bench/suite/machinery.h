@@ -1,4 +1,5 @@
-/* bench/suite/machinery.h -- what is measured without a workload: the context switch, an idle runtime.
+/* bench/suite/machinery.h -- what is measured without a workload: the context switch, an idle runtime, and
+ * what plain threads do to a runtime.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef BENCH_MACHINERY_H
 #define BENCH_MACHINERY_H
@@ -19,8 +20,24 @@ typedef struct idle_report {
 } idle_report;
 
 /* Keep a runtime with a worker for every CPU, at least two, open and idle for one second.  False with
- * *why (static text) if it cannot be opened. */
+ * *why (static text) if it cannot be opened.  So do the other two. */
 bool idle_second(idle_report *out, const char **why);
+
+typedef struct spawned_report {
+    double ns;       /* a fiber, spawned and run */
+    int rows, again; /* samples.h */
+} spawned_report;
+
+/* Four plain threads spawn into two workers: as many slices as fit `seconds`, at least `rows_min`. */
+bool spawn_from_threads(double seconds, int rows_min, spawned_report *out, const char **why);
+
+typedef struct wake_report {
+    double weft_ns, bare_ns, ratio; /* medians of the samples, and their quotient */
+    int samples, again;             /* times the machine was disturbed and all were taken again */
+} wake_report;
+
+/* Wake a sleeping worker by a spawn, and a sleeping thread by FUTEX_WAKE. */
+bool wake_latency(wake_report *out, const char **why);
 
 #ifdef __cplusplus
 }

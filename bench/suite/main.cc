@@ -1,8 +1,8 @@
 // bench/suite/main.cc -- weft-bench: the entries, run by Google Benchmark.
 //
-// An iteration of Google Benchmark is one whole measurement of an entry (session.h), and the manual time
-// reported for it is the nanoseconds of one operation; so real_time is ns_per_op.  cpu_time covers the
-// baseline slices too and means nothing here.
+// Which context a library switches by is chosen when it is built.  So there are two programs of these
+// sources: weft-bench, and, linked with a library of the native context, weft-bench-native, which has the
+// entries native/... and is run by the first (native.h).
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #include <benchmark/benchmark.h>
 #include <getopt.h>
@@ -11,17 +11,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "../common/machine.h"
 #include "../common/outfile.h"
-#include "machinery.h"
+#include "entries.h"
+#include "native.h"
 #include "report.h"
-#include "session.h"
-#include "workload.h"
+
+#ifndef BENCH_NATIVE
+#define BENCH_NATIVE 0 // 1 in weft-bench-native
+#endif
 
 namespace {
 
@@ -30,107 +31,6 @@ struct Options {
     int repetitions = 0; // 0: 5, or 3 for the targets
     bool targets = false, list = false;
 };
-
-struct Pace {
-    double seconds; // of rows in one repetition
-    int rows_min;
-};
-
-struct Entry {
-    std::string name;
-    std::function<void(benchmark::State &, const Pace &)> measure;
-};
-
-// The session of the entry that is being repeated.  Only one is open at any time.
-std::unique_ptr<session, decltype(&session_close)> current(nullptr, session_close);
-std::string current_name;
-
-session *session_for(const std::string &name, const workload *w, unsigned workers, const char **why) {
-    if (!current || current_name != name) {
-        current.reset();
-        current.reset(session_open(w, workers, why));
-        current_name = name;
-    }
-    return current.get();
-}
-
-void report_time(benchmark::State &state, double ns) {
-    state.SetIterationTime(ns / 1e9);
-    state.counters["ns_per_op"] = ns;
-}
-
-void measure_workload(benchmark::State &state, const Pace &pace, const std::string &name, const workload *w,
-                      unsigned workers) {
-    const char *why = "";
-    session *s = session_for(name, w, workers, &why);
-    if (!s) {
-        state.SkipWithError(why);
-        return;
-    }
-    for (auto _ : state) {
-        measured m;
-        session_measure(s, pace.seconds, pace.rows_min, &m);
-        report_time(state, m.ns_per_op);
-        state.counters["baseline_ns"] = m.baseline_ns;
-        state.counters["ratio"] = m.ratio;
-        state.counters["rows"] = m.rows;
-        state.counters["rows_disturbed"] = m.again;
-        if (workers == 1) continue;
-        state.counters["one_worker_ns"] = m.one_worker_ns;
-        state.counters["speedup"] = m.speedup;
-        state.counters["over_one_worker_ns"] = m.over_one_worker_ns;
-    }
-    state.SetLabel(std::string("op: ") + w->op);
-}
-
-void measure_switch(benchmark::State &state, const Pace &pace, bool native) {
-    current.reset();
-    for (auto _ : state) {
-        int again;
-        report_time(state, switch_round_trip(native, pace.seconds, &again));
-        state.counters["rows_disturbed"] = again;
-    }
-    state.SetLabel("op: round trip");
-}
-
-void measure_idle(benchmark::State &state) {
-    current.reset();
-    for (auto _ : state) {
-        idle_report r;
-        const char *why = "";
-        if (!idle_second(&r, &why)) {
-            state.SkipWithError(why);
-            return;
-        }
-        report_time(state, r.wall_ns);
-        state.counters["cpu_us"] = r.cpu_us;
-    }
-    state.SetLabel("op: idle second");
-}
-
-// 1, 2, and powers of two up to the CPUs there are; the targets stop at 2.
-std::vector<unsigned> worker_counts(const machine &m, bool targets) {
-    std::vector<unsigned> counts = {1, 2};
-    for (int n = 4; !targets && n <= m.cpus && n <= 64; n *= 2) counts.push_back(static_cast<unsigned>(n));
-    return counts;
-}
-
-std::vector<Entry> all_entries(const machine &m, bool targets) {
-    std::vector<Entry> entries;
-    for (int i = 0; i < workload_count; i++) {
-        const workload *w = workloads[i];
-        for (unsigned n : worker_counts(m, targets)) {
-            std::string name = std::string(w->name) + "/workers:" + std::to_string(n);
-            entries.push_back(
-                {name, [=](benchmark::State &s, const Pace &p) { measure_workload(s, p, name, w, n); }});
-        }
-    }
-    for (bool native : {false, true})
-        entries.push_back({native ? "switch/native" : "switch/fcontext",
-                           [=](benchmark::State &s, const Pace &p) { measure_switch(s, p, native); }});
-    entries.push_back({"idle/cpu", [](benchmark::State &s, const Pace &) { measure_idle(s); }});
-    return entries;
-}
 
 [[noreturn]] void usage_error(const std::string &text) {
     fprintf(stderr, "weft-bench: %s (weft-bench --help)\n", text.c_str());
@@ -198,11 +98,26 @@ Options parse(int argc, char **argv) {
     return o;
 }
 
-int write_json(const Report &report, const std::string &path) {
-    std::string text = report.json();
+// Measures and prints.
+void run(const std::vector<Entry> &entries, const Options &o, Report &report) {
+    Pace pace = o.targets ? Pace{0.25, 2} : Pace{0.5, 5};
+    for (const Entry &e : entries)
+        benchmark::RegisterBenchmark(e.name.c_str(), [=](benchmark::State &s) { e.measure(s, pace); })
+            ->Iterations(1)
+            ->Repetitions(o.repetitions)
+            ->Unit(benchmark::kNanosecond)
+            ->UseManualTime();
+    char name[] = "weft-bench", *argv[] = {name, nullptr};
+    int argc = 1;
+    benchmark::Initialize(&argc, argv);
+    benchmark::RunSpecifiedBenchmarks(&report, ".");
+    entries_done();
+}
+
+bool write_json(const std::string &text, const std::string &path) {
     int err = outfile_write(path.c_str(), text.data(), text.size());
     if (err) fprintf(stderr, "weft-bench: cannot write %s: %s\n", path.c_str(), strerror(err));
-    return err;
+    return !err;
 }
 
 } // namespace
@@ -211,28 +126,26 @@ int main(int argc, char **argv) {
     Options o = parse(argc, argv);
     machine m;
     machine_read(&m);
-    std::vector<Entry> entries = matching(all_entries(m, o.targets), o.filter);
-    if (entries.empty()) usage_error("no benchmark matches " + o.filter + "; --list shows the names");
+    std::vector<Entry> here, there; // `there` is weft-bench-native; no target is about those
+    here = matching(BENCH_NATIVE ? native_entries(m) : all_entries(m, o.targets), o.filter);
+    if (!BENCH_NATIVE && !o.targets) there = matching(native_entries(m), o.filter);
+    if (here.empty() && there.empty())
+        usage_error("no benchmark matches " + o.filter + "; --list shows the names");
     if (o.list) {
-        for (const Entry &e : entries) puts(e.name.c_str());
+        for (const auto *entries : {&here, &there})
+            for (const Entry &e : *entries) puts(e.name.c_str());
         return 0;
     }
     if (!o.json.empty())
         if (int err = outfile_check(o.json.c_str()))
             usage_error("cannot write " + o.json + ": " + strerror(err));
+    if (here.empty()) native_instead(argv);
 
-    Pace pace = o.targets ? Pace{0.25, 2} : Pace{0.5, 5};
-    for (const Entry &e : entries)
-        benchmark::RegisterBenchmark(e.name.c_str(), [=](benchmark::State &s) { e.measure(s, pace); })
-            ->Iterations(1)
-            ->Repetitions(o.repetitions)
-            ->Unit(benchmark::kNanosecond)
-            ->UseManualTime();
-    int one = 1;
-    benchmark::Initialize(&one, argv);
     Report report(o.targets, m);
-    benchmark::RunSpecifiedBenchmarks(&report, ".");
-    current.reset();
-    if (!o.json.empty() && write_json(report, o.json)) return 1;
-    return report.failed() ? 1 : 0;
+    run(here, o, report);
+    bool good = !report.failed();
+    std::string text = report.json();
+    if (!there.empty()) good = native_run(o.filter, o.repetitions, o.json.empty() ? nullptr : &text) && good;
+    if (!o.json.empty()) good = write_json(text, o.json) && good;
+    return good ? 0 : 1;
 }

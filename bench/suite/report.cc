@@ -16,9 +16,9 @@ bool Report::ReportContext(const Context &) {
     printf("%s, %d CPUs, %s, %s; weft %s, context %s, allocator %s\n", m.cpu, m.cpus, m.kernel, m.compiler,
            m.weft, m.context, m.allocator);
     if (targets_only_)
-        printf("%-26s %14s   %-26s\n", "benchmark", "measured", "target");
+        printf("%-32s %14s   %-26s\n", "benchmark", "measured", "target");
     else
-        printf("%-26s %10s %10s %7s %8s %7s   %s\n", "benchmark", "ns/op", "baseline", "ratio", "speed-up",
+        printf("%-32s %10s %10s %7s %8s %7s   %s\n", "benchmark", "ns/op", "baseline", "ratio", "speed-up",
                "spread", "target");
     fflush(stdout);
     return true;
@@ -40,13 +40,13 @@ void Report::print_target(const Run &median) {
     std::string name = median.run_name.str();
     const Target *t = target_of(name);
     if (!t) {
-        printf("%-26s %11.3f ns   for reference\n", name.c_str(), counter(median, "ns_per_op"));
+        printf("%-32s %11.3f ns   for reference\n", name.c_str(), counter(median, "ns_per_op"));
         return;
     }
     double v = counter(median, t->counter);
     bool met = target_met(*t, v);
     ++(met ? met_ : missed_);
-    printf("%-26s %14.3f   %-26s %s\n", name.c_str(), v, target_text(*t).c_str(), met ? "ok" : "MISS");
+    printf("%-32s %14.3f   %-26s %s\n", name.c_str(), v, target_text(*t).c_str(), met ? "ok" : "MISS");
 }
 
 void Report::print_entry(const Run &median) {
@@ -61,7 +61,7 @@ void Report::print_entry(const Run &median) {
         std::string c = t->counter;
         if (c == "over_one_worker_ns" || c == "cpu_us") verdict += ": " + number(v);
     }
-    printf("%-26s %10.3f %10s %7s %8s %7s   %s\n", name.c_str(), counter(median, "ns_per_op"),
+    printf("%-32s %10.3f %10s %7s %8s %7s   %s\n", name.c_str(), counter(median, "ns_per_op"),
            number(counter(median, "baseline_ns")).c_str(), number(counter(median, "ratio")).c_str(),
            number(counter(median, "speedup")).c_str(),
            number(counter(median, "spread_percent"), "%.1f%%").c_str(), verdict.c_str());

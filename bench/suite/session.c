@@ -27,6 +27,7 @@ struct session {
     weft_runtime *one, *many; /* many is NULL in entries with one worker */
     slice slices[PARTIES];
     party parties[PARTIES];
+    int at[PARTIES]; /* among the parties, or -1 */
     int party_count;
     double row_seconds;
 };
@@ -50,10 +51,13 @@ static double slice_run(void *arg) {
     return (double)l->ns / (double)s->ops;
 }
 
+/* NULL: there is none of this kind. */
 static void add_party(session *s, int at, work_fn *fn, weft_runtime *rt) {
-    s->slices[at] = (slice){.s = s, .fn = fn, .rt = rt};
-    s->parties[at] = (party){slice_run, &s->slices[at]};
-    s->party_count = at + 1;
+    s->at[at] = -1;
+    if (!fn) return;
+    s->slices[s->party_count] = (slice){.s = s, .fn = fn, .rt = rt};
+    s->parties[s->party_count] = (party){slice_run, &s->slices[s->party_count]};
+    s->at[at] = s->party_count++;
 }
 
 /* The untimed row: pages, caches and stacks get touched, and a row's length is known afterwards. */
@@ -96,8 +100,8 @@ session *session_open(const workload *w, unsigned workers, const char **why) {
         return NULL;
     }
     add_party(s, SERIAL, w->serial, s->one);
-    add_party(s, SUBJECT, w->forking, s->many ? s->many : s->one);
-    if (s->many) add_party(s, ONE_WORKER, w->forking, s->one);
+    add_party(s, SUBJECT, w->weft, s->many ? s->many : s->one);
+    add_party(s, ONE_WORKER, s->many ? w->weft : NULL, s->one);
     warm_up(s);
     return s;
 }
@@ -107,17 +111,20 @@ void session_measure(session *s, double seconds, int rows_min, measured *out) {
     double fit = seconds / s->row_seconds;
     int rows = fit > SAMPLES_ROWS / 2 ? SAMPLES_ROWS / 2 : (int)fit;
     samples_take(&taken, s->parties, s->party_count, rows > rows_min ? rows : rows_min);
+    int serial = s->at[SERIAL], subject = s->at[SUBJECT], one_worker = s->at[ONE_WORKER];
     *out = (measured){
-        .ns_per_op = samples_median(&taken, SUBJECT),
-        .baseline_ns = samples_median(&taken, SERIAL),
-        .ratio = samples_quotient(&taken, SUBJECT, SERIAL),
+        .ns_per_op = samples_median(&taken, subject),
         .rows = taken.rows,
         .again = taken.again,
     };
-    if (!s->many) return;
-    out->one_worker_ns = samples_median(&taken, ONE_WORKER);
-    out->speedup = samples_quotient(&taken, ONE_WORKER, SUBJECT);
-    out->over_one_worker_ns = samples_difference(&taken, SUBJECT, ONE_WORKER);
+    if (serial >= 0) {
+        out->baseline_ns = samples_median(&taken, serial);
+        out->ratio = samples_quotient(&taken, subject, serial);
+    }
+    if (one_worker < 0) return;
+    out->one_worker_ns = samples_median(&taken, one_worker);
+    out->speedup = samples_quotient(&taken, one_worker, subject);
+    out->over_one_worker_ns = samples_difference(&taken, subject, one_worker);
 }
 
 void session_close(session *s) {

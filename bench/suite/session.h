@@ -1,6 +1,6 @@
 /* bench/suite/session.h -- one entry being measured: the runtimes it needs, open side by side.
  *
- * An entry with one worker interleaves slices of the serial program and of the forking one; an entry with
+ * An entry with one worker interleaves slices of the serial program and of the one with tasks; an entry with
  * more keeps a second runtime of one worker open and interleaves a third slice, so that the speed-up is
  * taken at one and the same moment.  Idle workers sleep and disturb nobody.  Serial slices run on the
  * worker of the small runtime: same thread, same core, same kind of stack.  Workers are pinned.
@@ -17,7 +17,7 @@ extern "C" {
 typedef struct session session;
 
 typedef struct measured {
-    double ns_per_op, baseline_ns, ratio;
+    double ns_per_op, baseline_ns, ratio;              /* 0 where there is no baseline */
     double one_worker_ns, speedup, over_one_worker_ns; /* 0 in entries with one worker */
     int rows, again;                                   /* samples.h */
 } measured;

@@ -26,6 +26,15 @@ static const Target targets[] = {
     {"nqueens/12/workers:2", "speedup", true, 1.95},
     {"uts/T1/workers:1", "ratio", false, 1.03},
     {"uts/T1/workers:2", "speedup", true, 1.95},
+    {"spawn_await/never_blocks", "ns_per_op", false, 30},
+    {"spawn_await/blocks_once", "ns_per_op", false, 55},
+    {"spawn_await/batch:100000", "ns_per_op", false, 45},
+    {"spawn/threads:4", "ns_per_op", false, 150},
+    {"yield/fibers:2", "ns_per_op", false, 15},
+    {"yield/fibers:1000", "ns_per_op", false, 17},
+    {"wake/latency", "ratio", false, 1.5},
+    {"skynet/fibers/workers:1", "ns_per_op", false, 60},
+    {"skynet/fibers/workers:2", "ns_per_op", false, 35},
     {"idle/cpu", "cpu_us", false, 100},
 };
 

@@ -1,13 +1,14 @@
-/* bench/suite/workload.h -- a program that is measured: the serial one, the one that forks, and what
- * both must answer.
+/* bench/suite/workload.h -- a program that is measured: the serial one, the one with tasks or
+ * fibers, and what both must answer.
  *
- * Serial and forking functions live in files of their own, compiled by the compiler of the build at -O2,
+ * Serial functions and the others live in files of their own, compiled by the compiler of the build at -O2,
  * so that neither sees through the other and no call is folded away.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
 
 #include <stdint.h>
+#include <weft/exit.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -17,10 +18,10 @@ extern "C" {
 typedef int64_t work_fn(void *data, int64_t size);
 
 typedef struct workload {
-    const char *name;  /* the entry is called name/workers:N */
+    const char *name;  /* the entry is called so, or name/workers:N: workloads.c */
     const char *op;    /* what one operation is */
-    work_fn *serial;   /* the same without Weft */
-    work_fn *forking;  /* runs on a worker */
+    work_fn *serial;   /* the same without Weft, or NULL: no baseline */
+    work_fn *weft;     /* runs on a worker */
     int64_t one, many; /* the size on 1 worker, and on more */
     int64_t (*answer)(int64_t size);
     int64_t (*ops)(int64_t size);
@@ -28,15 +29,31 @@ typedef struct workload {
     void (*close)(void *data);   /* `open` returning NULL means there is not enough memory */
 } workload;
 
-extern const workload *const workloads[];
+typedef enum workload_kind {
+    FORKS,       /* an entry for each number of workers */
+    FIBERS,      /* the same; also measured with the native context */
+    FIBERS_ALONE /* one entry, on one worker; also measured with the native context */
+} workload_kind;
+
+typedef struct listing {
+    const workload *w;
+    workload_kind kind;
+} listing;
+
+extern const listing workloads[];
 extern const int workload_count;
 
 /* Print why, and abort: a number measured with a wrong answer is worth nothing. */
 __attribute__((noreturn, format(printf, 1, 2))) void bench_die(const char *format, ...);
+__attribute__((noreturn, cold)) void bench_die_of(weft_exit e);
+static inline void must(weft_exit e) {
+    if (!weft_ok(e)) bench_die_of(e);
+}
 
-/* fib.c, empty.c, skynet.c, queens.c, uts.c; the serial ones in *_serial.c */
+/* fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c; the serial ones in *_serial.c */
 extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, seq_api, skynet_kernel,
-    skynet_api, nqueens_12, uts_t1;
+    skynet_api, skynet_fibers, nqueens_12, uts_t1, spawn_never_blocks, spawn_blocks_once, spawn_batch,
+    yield_two, yield_many;
 work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run;
 int64_t queens_count_nodes(int64_t n);
 

@@ -6,9 +6,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-const workload *const workloads[] = {
-    &fib_kernel, &fib_api,       &flat_kernel, &flat_api,   &seq_kernel,
-    &seq_api,    &skynet_kernel, &skynet_api,  &nqueens_12, &uts_t1,
+const listing workloads[] = {
+    {&fib_kernel, FORKS},
+    {&fib_api, FORKS},
+    {&flat_kernel, FORKS},
+    {&flat_api, FORKS},
+    {&seq_kernel, FORKS},
+    {&seq_api, FORKS},
+    {&skynet_kernel, FORKS},
+    {&skynet_api, FORKS},
+    {&nqueens_12, FORKS},
+    {&uts_t1, FORKS},
+    {&spawn_never_blocks, FIBERS_ALONE},
+    {&spawn_blocks_once, FIBERS_ALONE},
+    {&spawn_batch, FIBERS_ALONE},
+    {&yield_two, FIBERS_ALONE},
+    {&yield_many, FIBERS_ALONE},
+    {&skynet_fibers, FIBERS},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 
@@ -20,4 +34,9 @@ void bench_die(const char *format, ...) {
     va_end(ap);
     fputc('\n', stderr);
     abort();
+}
+
+void bench_die_of(weft_exit e) {
+    char line[256];
+    bench_die("a fiber failed: %s", weft_exit_format(e, line, sizeof line));
 }

@@ -1,0 +1,172 @@
+// bench/suite/entries.cc -- see entries.h.
+//
+// An iteration of Google Benchmark is one whole measurement of an entry (session.h), and the manual time
+// reported for it is the nanoseconds of one operation; so real_time is ns_per_op.  cpu_time covers the
+// baseline slices too and means nothing here.
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "entries.h"
+
+#include <memory>
+
+#include "machinery.h"
+#include "session.h"
+#include "workload.h"
+
+namespace {
+
+// The session of the entry that is being repeated.  Only one is open at any time.
+std::unique_ptr<session, decltype(&session_close)> current(nullptr, session_close);
+std::string current_name;
+
+session *session_for(const std::string &name, const workload *w, unsigned workers, const char **why) {
+    if (!current || current_name != name) {
+        current.reset();
+        current.reset(session_open(w, workers, why));
+        current_name = name;
+    }
+    return current.get();
+}
+
+void report_time(benchmark::State &state, double ns) {
+    state.SetIterationTime(ns / 1e9);
+    state.counters["ns_per_op"] = ns;
+}
+
+void measure_workload(benchmark::State &state, const Pace &pace, const std::string &name, const workload *w,
+                      unsigned workers) {
+    const char *why = "";
+    session *s = session_for(name, w, workers, &why);
+    if (!s) {
+        state.SkipWithError(why);
+        return;
+    }
+    for (auto _ : state) {
+        measured m;
+        session_measure(s, pace.seconds, pace.rows_min, &m);
+        report_time(state, m.ns_per_op);
+        if (w->serial) {
+            state.counters["baseline_ns"] = m.baseline_ns;
+            state.counters["ratio"] = m.ratio;
+        }
+        state.counters["rows"] = m.rows;
+        state.counters["rows_disturbed"] = m.again;
+        if (workers == 1) continue;
+        state.counters["one_worker_ns"] = m.one_worker_ns;
+        state.counters["speedup"] = m.speedup;
+        state.counters["over_one_worker_ns"] = m.over_one_worker_ns;
+    }
+    state.SetLabel(std::string("op: ") + w->op);
+}
+
+void measure_switch(benchmark::State &state, const Pace &pace, bool native) {
+    current.reset();
+    for (auto _ : state) {
+        int again;
+        report_time(state, switch_round_trip(native, pace.seconds, &again));
+        state.counters["rows_disturbed"] = again;
+    }
+    state.SetLabel("op: round trip");
+}
+
+void measure_idle(benchmark::State &state) {
+    current.reset();
+    for (auto _ : state) {
+        idle_report r;
+        const char *why = "";
+        if (!idle_second(&r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.wall_ns);
+        state.counters["cpu_us"] = r.cpu_us;
+    }
+    state.SetLabel("op: idle second");
+}
+
+void measure_threads(benchmark::State &state, const Pace &pace) {
+    current.reset();
+    for (auto _ : state) {
+        spawned_report r;
+        const char *why = "";
+        if (!spawn_from_threads(pace.seconds, pace.rows_min, &r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.ns);
+        state.counters["rows"] = r.rows;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: fiber");
+}
+
+void measure_wake(benchmark::State &state) {
+    current.reset();
+    for (auto _ : state) {
+        wake_report r;
+        const char *why = "";
+        if (!wake_latency(&r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.weft_ns);
+        state.counters["baseline_ns"] = r.bare_ns;
+        state.counters["ratio"] = r.ratio;
+        state.counters["samples"] = r.samples;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: wake");
+}
+
+// 1, 2, and powers of two up to the CPUs there are; the targets stop at 2.
+std::vector<unsigned> worker_counts(const machine &m, bool targets) {
+    std::vector<unsigned> counts = {1, 2};
+    for (int n = 4; !targets && n <= m.cpus && n <= 64; n *= 2) counts.push_back(static_cast<unsigned>(n));
+    return counts;
+}
+
+bool is_fibers(const listing &l) {
+    return l.kind == FIBERS || l.kind == FIBERS_ALONE;
+}
+
+void add_listing(std::vector<Entry> &entries, const listing &l, const std::string &prefix,
+                 const std::vector<unsigned> &counts) {
+    const workload *w = l.w;
+    for (unsigned n : l.kind == FIBERS_ALONE ? std::vector<unsigned>{1} : counts) {
+        std::string name = prefix + w->name;
+        if (l.kind != FIBERS_ALONE) name += "/workers:" + std::to_string(n);
+        entries.push_back(
+            {name, [=](benchmark::State &s, const Pace &p) { measure_workload(s, p, name, w, n); }});
+    }
+}
+
+// What plain threads do to a runtime.
+void add_thread_entries(std::vector<Entry> &entries, const std::string &prefix) {
+    entries.push_back({prefix + "spawn/threads:4", measure_threads});
+    entries.push_back({prefix + "wake/latency", [](benchmark::State &s, const Pace &) { measure_wake(s); }});
+}
+
+} // namespace
+
+std::vector<Entry> all_entries(const machine &m, bool targets) {
+    std::vector<Entry> entries;
+    for (int i = 0; i < workload_count; i++)
+        add_listing(entries, workloads[i], "", worker_counts(m, targets));
+    add_thread_entries(entries, "");
+    for (bool native : {false, true})
+        entries.push_back({native ? "switch/native" : "switch/fcontext",
+                           [=](benchmark::State &s, const Pace &p) { measure_switch(s, p, native); }});
+    entries.push_back({"idle/cpu", [](benchmark::State &s, const Pace &) { measure_idle(s); }});
+    return entries;
+}
+
+std::vector<Entry> native_entries(const machine &m) {
+    std::vector<Entry> entries;
+    for (int i = 0; i < workload_count; i++)
+        if (is_fibers(workloads[i])) add_listing(entries, workloads[i], "native/", worker_counts(m, false));
+    add_thread_entries(entries, "native/");
+    return entries;
+}
+
+void entries_done() {
+    current.reset();
+}
