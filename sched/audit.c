@@ -21,7 +21,16 @@ void weft__audit_children(const fiber *f) {
     AUDIT(past_anchor, "the anchor is among the children");
 }
 
+/* A worker that searches touches its queues; one that sleeps does not, and then others may look. */
+static bool all_asleep(runtime *rt) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < idle_words(&rt->idle); i++)
+        n += (unsigned)__builtin_popcountll(atom_load_seq(&rt->idle.mask[i]));
+    return n == rt->n_workers;
+}
+
 void weft__audit_quiet(runtime *rt) {
+    while (!all_asleep(rt)) weft__os_yield();
     AUDIT(!inbox_any(&rt->outside), "nothing from outside is left");
     AUDIT(atom_load_seq(&rt->idle.nsearch) <= rt->n_workers, "only workers search");
     for (unsigned i = 0; i < rt->n_workers; i++) {

@@ -10,7 +10,7 @@
 
 /* C1 of sched/fiber.h, and that the list is one: older and newer agree, head ends it.  The fiber's own thread. */
 void weft__audit_children(const fiber *f);
-/* Nothing runs: no task anywhere, every worker asleep or searching, permits unused, nobody left counted. */
+/* Waits until every worker sleeps; then no work may be left anywhere.  A plain thread, while nobody calls. */
 void weft__audit_quiet(runtime *rt);
 
 #endif

@@ -24,7 +24,7 @@ typedef struct weft_options {
 
 /* weft_options o = WEFT_OPTIONS(.workers = 4); */
 #ifdef __cplusplus
-#define WEFT_OPTIONS(...) (weft_options{sizeof(weft_options), __VA_ARGS__})
+#define WEFT_OPTIONS(...) (weft_options{.size = sizeof(weft_options), __VA_ARGS__})
 #else
 #define WEFT_OPTIONS(...) ((weft_options){.size = sizeof(weft_options), __VA_ARGS__})
 #endif
