@@ -28,7 +28,7 @@ static inline void gate_open(gate *g, runtime *rt) {
     if (f && f->w->rt == rt)
         weft__ready(f->w, (fiber *)waiter);
     else
-        weft__inject(rt, item_of_fiber((fiber *)waiter));
+        weft__inject_visiting(rt, item_of_fiber((fiber *)waiter));
 }
 
 #endif

@@ -71,6 +71,12 @@ void weft__inject(runtime *rt, item i) {
     weft__work_injected(rt);
 }
 
+void weft__inject_visiting(runtime *rt, item i) {
+    atom_add_ar(&rt->visitors, 1);
+    weft__inject(rt, i);
+    atom_sub_ar(&rt->visitors, 1); /* the last access to *rt */
+}
+
 /* Oldest first into the queue.  False if there was nothing. */
 static bool collect(worker *w, inbox *from) {
     item i = inbox_drain(from), turned = 0;

@@ -30,6 +30,9 @@ typedef struct runtime runtime;
 
 /* Any thread that is no worker of rt: the same, through the injection list. */
 void weft__inject(runtime *rt, item i);
+/* The same for a fiber that waits, by somebody who holds nothing else of rt: once pushed it may run, end, and let its
+ * runtime be closed, while this thread still looks for sleepers there.  Until then the fiber itself keeps it open. */
+void weft__inject_visiting(runtime *rt, item i);
 
 /* Owner: take everything out of the inbox, and the injection list if `outside`. */
 void weft__queue_collect(worker *w, bool outside);

@@ -194,6 +194,7 @@ static void runtime_stop(runtime *rt) {
         weft__os_futex_wait(&rt->alive, now, STOP_LOOK_NS);
     }
     join_threads(rt, rt->n_workers);
+    while (atom_load_acq(&rt->visitors)) weft__os_yield();
     weft__report_close();
     runtime_free(rt);
 }

@@ -80,7 +80,7 @@ static void waiter_wake(worker *w, waiter *it) {
     } else if (w && f->w->rt == w->rt) {
         weft__ready(w, f);
     } else { /* of another runtime, or no worker wakes it */
-        weft__inject(f->w->rt, item_of_fiber(f));
+        weft__inject_visiting(f->w->rt, item_of_fiber(f));
     }
 }
 

@@ -107,6 +107,7 @@ struct runtime {
     waiter *limit_first, **limit_last;           /* spawners at the limit */
     _Atomic uint64_t daemons;                    /* ever spawned: some may be left when it is closed */
     _Atomic uint32_t drain;                      /* futex: the closing thread waits for fibers to end */
+    _Atomic uint32_t visitors;                   /* threads that wake a fiber of this runtime from outside */
     _Atomic uint32_t draining;                   /* 1 once it is being closed */
     int pid;                                     /* the process that opened it */
     weft_runtime *handle;                        /* its handle; constant after start */
