@@ -64,8 +64,11 @@ TEST(memory_comes_back_after_a_burst) {
     long before = resident_kb();
     CHECK_EQ(weft_open(&WEFT_OPTIONS(.workers = 1), &rt), WEFT_OK);
     CHECK_EQ(weft_call(rt, burst, NULL), WEFT_OK);
+#ifndef WEFT_TEST_EMULATED /* an emulator's memory is not ours to count */
     if (WEFT__SAN_STACKS == 1)
         while (resident_kb() > before + FIBERS * 4 / 2) sched_yield();
+#endif
+    (void)before;
     CHECK_EQ(weft_close(rt), WEFT_OK);
 }
 
