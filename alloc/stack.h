@@ -71,8 +71,7 @@ size_t weft__stack_pool_trim(stack_pool *p, size_t most);
  * granular: the high-water mark. */
 size_t weft__stack_high_water(const stack *s);
 
-/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe, for the
- * fault report.  *in_guard says whether the guard was hit. */
+/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe.  *in_guard says whether the guard was hit. */
 bool weft__stack_find(const stack_pool *p, uintptr_t address, stack *out, bool *in_guard);
 
 typedef struct stack_stats {

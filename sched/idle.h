@@ -10,7 +10,7 @@
  *   submit                                       sleep
  *   N1 make work public (seq_cst RMW)            B1 set own bit                     (seq_cst RMW)
  *   N2 nsearch != 0: a searcher will see it      B2 nsearch-- if searching          (seq_cst RMW)
- *   N3 some bit set: wake_one                    B3 nsearch == 0: look again at all public work
+ *   N3 some bit set: wake_one                    B3 look at own inbox; nsearch == 0: at all public work
  *                                                B4 found: take the bit back and search, else sleep
  *   wake_one: W1 token, CAS nsearch 0 -> 1; W2 pick and clear a bit, post its permit; or, when there is no
  *   sleeper: W3 give the token back and W4 look again: a worker may have gone to sleep while the token made
