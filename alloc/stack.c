@@ -3,7 +3,7 @@
  * Concepts
  *   slot    a power of two of address space and a page: with strides that are a power of two all stacks share
  *           a few sets of the processor's translation buffer, and a thousand fibers taking turns miss it at
- *           every switch (22 ns instead of 11)
+ *           every switch (22 ns instead of 11); a tiny one is 2 KiB and a line, many to a page
  *   region  one reservation of slots, plus one for what is known about them; never released before the
  *           pool, never moved, so a lookup needs no lock
  *   fresh   slots at or above a region's `bump`: never used, no guard, no page table
@@ -33,14 +33,22 @@ enum {
     LEAST_PAGES = 4, /* a slot, where pages are large */
     COLOURS = 16,
     PAGE_SHIFT = 12, /* of the smallest page there is */
-    CANARY_WORDS = 8,
+    CANARY_WORDS = 8, /* a cache line */
+    CANARY_BYTES = CANARY_WORDS * sizeof(uint64_t),
     LEAST_SLOTS = 4, /* a region: below this memory is exhausted */
     MODEST_SHARE = 8,
 };
-static const size_t REGION_BYTES = (size_t)64 << 30;
+static const size_t REGION_BYTES = (size_t)132 << 30; /* 2^20 stacks of the default class, on AArch64 too */
 static const size_t REGION_SLOTS = (size_t)1 << 20;
 static const size_t REGION_ALIGN = (size_t)2 << 20; /* page tables are not shared with neighbours */
 static const uint64_t CANARY = 0x5765667453746b21u;
+
+/* Frames that are instrumented, or not optimised, do not fit into 2 KiB. */
+#if defined(__OPTIMIZE__)
+#define TINY_BYTES (WEFT__SAN_STACKS > 1 ? 16384 : 2048)
+#else
+#define TINY_BYTES 16384
+#endif
 
 static const struct {
     size_t bytes;
@@ -48,7 +56,7 @@ static const struct {
 } CLASS[STACK_CLASSES] = {
     [STACK_64K] = {(size_t)WEFT__SAN_STACKS << 16, 64}, [STACK_16K] = {(size_t)WEFT__SAN_STACKS << 14, 64},
     [STACK_256K] = {(size_t)WEFT__SAN_STACKS << 18, 16}, [STACK_1M] = {(size_t)WEFT__SAN_STACKS << 20, 8},
-    [STACK_8M] = {(size_t)WEFT__SAN_STACKS << 23, 4},
+    [STACK_8M] = {(size_t)WEFT__SAN_STACKS << 23, 4}, [STACK_2K] = {TINY_BYTES, 64},
 };
 
 enum { /* listed */
@@ -79,9 +87,9 @@ typedef struct depot {
 struct stack_pool {
     depot depots[STACK_CLASSES];
     size_t slot_bytes[STACK_CLASSES];
-    size_t guard_bytes;
+    size_t guard_bytes[STACK_CLASSES]; /* from the slot to lo */
     _Atomic uint32_t caches;
-    _Atomic uint32_t canaries; /* 1: some stack has no guard in hardware, so puts must look */
+    _Atomic uint32_t canaries; /* 1: some stack, not tiny, has no guard in hardware, so puts must look */
 };
 
 typedef struct shelf {
@@ -109,6 +117,7 @@ stack_class weft__stack_class_for(size_t bytes) {
 }
 
 size_t weft__stack_slot_bytes(stack_class cls) {
+    if (cls == STACK_2K) return CLASS[cls].bytes + CANARY_BYTES;
     size_t guard = weft__os_guard_bytes(), least = LEAST_PAGES * weft__os_page();
     size_t want = CLASS[cls].bytes, slot = 1;
     if (guard > 4096) want += guard;
@@ -120,12 +129,13 @@ size_t weft__stack_slot_bytes(stack_class cls) {
 /* Neighbours are an odd number of pages apart and 7 is odd, so that 16 of them have 16 different colours, 448 bytes from one
  * to the next rather than 64. */
 static char *slot_top(const stack_pool *p, stack_class cls, char *slot) {
+    if (cls == STACK_2K) return slot + p->slot_bytes[cls];
     size_t number = (uintptr_t)slot >> PAGE_SHIFT;
     return slot + p->slot_bytes[cls] - 64 * ((number * 7) % COLOURS);
 }
 
 static stack slot_stack(const stack_pool *p, stack_class cls, char *slot) {
-    return (stack){.lo = slot + p->guard_bytes, .top = slot_top(p, cls, slot), .cls = cls};
+    return (stack){.lo = slot + p->guard_bytes[cls], .top = slot_top(p, cls, slot), .cls = cls};
 }
 
 /* ---- regions -------------------------------------------------------------------------------- */
@@ -142,6 +152,11 @@ static region *region_of(const depot *d, uintptr_t address) {
     return NULL;
 }
 
+static size_t region_bytes(size_t slots, size_t slot_bytes) {
+    size_t page = weft__os_page();
+    return (slots * slot_bytes + page - 1) & ~(page - 1);
+}
+
 /* As much as fits.  Where the system refuses the full size (a limit, strict overcommit), the largest
  * piece that fits is not kept: an eighth of it leaves room for the rest of the process.  Where guards
  * cost mappings few stacks are expected, and emulators count pages: begin small, then double. */
@@ -151,13 +166,13 @@ static char *reserve_slots(size_t slot_bytes, uint32_t nregions, size_t *slots) 
     if (weft__os_guard_kind() != OS_GUARD_MADVISE && nregions < 6) want >>= 6 - nregions;
     size_t n = want;
     char *base;
-    while (!(base = weft__os_reserve(n * slot_bytes, REGION_ALIGN))) {
+    while (!(base = weft__os_reserve(region_bytes(n, slot_bytes), REGION_ALIGN))) {
         if ((n /= 2) < LEAST_SLOTS) return NULL;
     }
     if (n < want && n > LEAST_SLOTS * MODEST_SHARE) {
-        weft__os_release(base, n * slot_bytes);
+        weft__os_release(base, region_bytes(n, slot_bytes));
         n /= MODEST_SHARE;
-        base = weft__os_reserve(n * slot_bytes, REGION_ALIGN);
+        base = weft__os_reserve(region_bytes(n, slot_bytes), REGION_ALIGN);
     }
     *slots = n;
     return base;
@@ -179,11 +194,11 @@ static WEFT_COLD region *region_add(depot *d, size_t slot_bytes) {
     size_t info_bytes = region_info_bytes(slots);
     region *r = weft__heap_should_fail() ? NULL : weft__os_reserve(info_bytes, weft__os_page());
     if (!r) {
-        weft__os_release(base, slots * slot_bytes);
+        weft__os_release(base, region_bytes(slots, slot_bytes));
         return NULL;
     }
     r->base = base;
-    r->bytes = slots * slot_bytes;
+    r->bytes = region_bytes(slots, slot_bytes);
     r->info_bytes = info_bytes;
     r->slots = (uint32_t)slots;
     r->guard = (uint8_t *)&r->free[slots];
@@ -194,11 +209,12 @@ static WEFT_COLD region *region_add(depot *d, size_t slot_bytes) {
 
 static void region_close(const stack_pool *p, stack_class cls, region *r) {
     uint32_t used = atom_load_rlx(&r->bump);
+    size_t guard = p->guard_bytes[cls], usable = p->slot_bytes[cls] - guard;
     for (uint32_t i = 0; i < used; i++) {
         char *slot = r->base + (size_t)i * p->slot_bytes[cls];
-        weft__os_unguard(slot, p->guard_bytes, (os_guard)r->guard[i]);
-        san_unpoison(slot + p->guard_bytes, p->slot_bytes[cls] - p->guard_bytes);
-        san_root_drop(slot + p->guard_bytes, p->slot_bytes[cls] - p->guard_bytes);
+        weft__os_unguard(slot, guard, (os_guard)r->guard[i]);
+        san_unpoison(slot + guard, usable);
+        san_root_drop(slot + guard, usable);
     }
     weft__os_release(r->base, r->bytes);
     weft__os_release(r, r->info_bytes);
@@ -215,30 +231,43 @@ static void canary_plant(char *lo) {
     for (int i = 0; i < CANARY_WORDS; i++) word[i] = CANARY ^ (uintptr_t)&word[i];
 }
 
-static void canary_check(const char *lo) {
+static bool canary_damaged(const char *lo) {
     const uint64_t *word = (const uint64_t *)(const void *)lo;
-    for (int i = 0; i < CANARY_WORDS; i++) {
-        if (word[i] == (CANARY ^ (uintptr_t)&word[i])) continue;
-        weft__os_die("stack overflow: canary at %p is damaged; use a larger stack class", (const void *)lo);
-    }
+    for (int i = 0; i < CANARY_WORDS; i++)
+        if (word[i] != (CANARY ^ (uintptr_t)&word[i])) return true;
+    return false;
 }
+
+static void canary_check(const char *lo) {
+    if (canary_damaged(lo))
+        weft__os_die("stack overflow: canary at %p is damaged; use a larger stack class", (const void *)lo);
+}
+
+/* A tiny stack's canary lies below lo, in the place of a guard. */
+bool weft__stack_overflowed(const stack *s) { return s->cls == STACK_2K && canary_damaged(s->lo - CANARY_BYTES); }
 
 /* The first use of a slot: guard, leak root.  Its holder only, no lock held. */
 static void slot_prepare(stack_pool *p, stack_class cls, char *slot) {
     region *r = region_of(&p->depots[cls], (uintptr_t)slot);
-    os_guard kind = weft__os_guard(slot, p->guard_bytes);
+    size_t guard = p->guard_bytes[cls];
+    os_guard kind = cls == STACK_2K ? OS_GUARD_CANARY : weft__os_guard(slot, guard);
     r->guard[slot_number(p, cls, r, slot)] = (uint8_t)kind;
-    if (kind == OS_GUARD_CANARY) {
-        canary_plant(slot + p->guard_bytes);
+    if (cls == STACK_2K) {
+        canary_plant(slot);
+    } else if (kind == OS_GUARD_CANARY) {
+        canary_plant(slot + guard);
         atom_store_rlx(&p->canaries, 1); /* travels with the stack: whoever puts it was handed it */
     }
-    san_root_add(slot + p->guard_bytes, p->slot_bytes[cls] - p->guard_bytes);
+    san_root_add(slot + guard, p->slot_bytes[cls] - guard);
 }
 
 static WEFT_COLD void slot_check(stack_pool *p, const stack *s, char *slot) {
     region *r = region_of(&p->depots[s->cls], (uintptr_t)slot);
     if (!r) weft__os_die("stack %p was given back to a pool that it is not from", (void *)s->lo);
-    if (r->guard[slot_number(p, s->cls, r, slot)] == OS_GUARD_CANARY) canary_check(s->lo);
+    if (s->cls == STACK_2K)
+        canary_check(slot);
+    else if (r->guard[slot_number(p, s->cls, r, slot)] == OS_GUARD_CANARY)
+        canary_check(s->lo);
 }
 
 /* ---- depot and cache ------------------------------------------------------------------------ */
@@ -322,8 +351,8 @@ bool weft__stack_get(stack_cache *c, stack_class cls, stack *out) {
 
 void weft__stack_put(stack_cache *c, stack s) {
     shelf *h = &c->shelves[s.cls];
-    char *slot = s.lo - c->pool->guard_bytes;
-    if (WEFT_UNLIKELY(atom_load_rlx(&c->pool->canaries))) slot_check(c->pool, &s, slot);
+    char *slot = s.lo - c->pool->guard_bytes[s.cls];
+    if (WEFT_UNLIKELY(s.cls == STACK_2K || atom_load_rlx(&c->pool->canaries))) slot_check(c->pool, &s, slot);
     if (WEFT_UNLIKELY(h->n == CLASS[s.cls].cached)) shelf_spill(c, s.cls, CLASS[s.cls].cached / 2);
     h->slot[h->n++] = slot;
 }
@@ -347,9 +376,9 @@ void weft__stack_cache_close(stack_cache *c) {
 weft_err weft__stack_pool_open(stack_pool **out) {
     stack_pool *p = weft__heap_alloc(sizeof *p, WEFT__LINE);
     if (!p) return WEFT_E_NOMEM;
-    p->guard_bytes = weft__os_guard_bytes();
     for (stack_class cls = 0; cls < STACK_CLASSES; cls++) {
         p->slot_bytes[cls] = weft__stack_slot_bytes(cls);
+        p->guard_bytes[cls] = cls == STACK_2K ? CANARY_BYTES : weft__os_guard_bytes();
     }
     *out = p;
     return WEFT_OK;
@@ -392,7 +421,7 @@ static uint32_t depot_take_dirty(const stack_pool *p, stack_class cls, depot *d,
 
 /* A stack without a hardware guard keeps the page of its canary. */
 static void slot_discard(const stack_pool *p, stack_class cls, char *slot) {
-    size_t keep = p->guard_bytes;
+    size_t keep = p->guard_bytes[cls];
     const region *r = region_of(&p->depots[cls], (uintptr_t)slot);
     if (r->guard[slot_number(p, cls, r, slot)] == OS_GUARD_CANARY) keep += weft__os_page();
     weft__os_discard(slot + keep, p->slot_bytes[cls] - keep);
@@ -402,6 +431,7 @@ size_t weft__stack_pool_trim(stack_pool *p, size_t most) {
     size_t sum = 0;
     for (stack_class cls = 0; cls < STACK_CLASSES; cls++) {
         depot *d = &p->depots[cls];
+        if (cls == STACK_2K) continue; /* a page may hold others that are in use */
         for (uint32_t n = 1; n > 0 && sum < most; sum += n) {
             char *slot[MOST_CACHED];
             uint32_t want = most - sum < MOST_CACHED ? (uint32_t)(most - sum) : MOST_CACHED;
@@ -417,7 +447,14 @@ size_t weft__stack_pool_trim(stack_pool *p, size_t most) {
     return sum;
 }
 
+__attribute__((no_sanitize("address", "thread"))) static size_t tiny_high_water(const stack *s) {
+    const volatile char *low = s->lo;
+    while (low < s->top && !*low) low++;
+    return (size_t)(s->top - low);
+}
+
 size_t weft__stack_high_water(const stack *s) {
+    if (s->cls == STACK_2K) return tiny_high_water(s);
     uintptr_t page = weft__os_page(), end = ((uintptr_t)s->top + page - 1) & ~(page - 1);
     const char *low = weft__os_first_resident(s->lo, end - (uintptr_t)s->lo);
     return low < s->top ? (size_t)(s->top - low) : 0;

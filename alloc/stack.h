@@ -11,6 +11,9 @@
  * On x86-64 a class is what is usable, less up to 960 bytes of colour; on AArch64, where the guard alone is 64 KiB, the
  * slot is the next power of two above class + guard, and a page.  Under ASan and TSan classes are four times as large.
  *
+ * Tiny stacks are 2 KiB and a cache line, packed without regard to pages.  The line at the low end is a canary in place
+ * of the guard, always.  33 lines from one to the next colour them without a byte lost.
+ *
  * Free stacks travel: per-worker cache (owner only, LIFO, 64; fewer of large classes) <-> depot of the
  * pool (spin lock, half a cache at a time) <-> bump pointer of a region.  A stack keeps its guard for
  * life.
@@ -25,15 +28,16 @@
 
 typedef enum stack_class {
     STACK_64K, /* the default */
-    STACK_16K, /* opt-in: small known functions */
+    STACK_16K, /* opt-in */
     STACK_256K,
     STACK_1M,
     STACK_8M,
+    STACK_2K, /* tiny: for functions whose frames are known; must be asked for by name */
     STACK_CLASSES
 } stack_class;
 
 typedef struct stack {
-    char *lo;  /* lowest usable byte, just above the guard */
+    char *lo;  /* lowest usable byte, just above the guard, or a tiny stack's canary */
     char *top; /* one past the highest usable byte, 64-byte aligned, coloured */
     stack_class cls;
 } stack;
@@ -41,7 +45,7 @@ typedef struct stack {
 typedef struct stack_pool stack_pool;   /* one a runtime; shared */
 typedef struct stack_cache stack_cache; /* one a worker; owner only */
 
-/* The smallest class that holds `bytes` (0: the default); STACK_CLASSES when none does. */
+/* The smallest class that holds `bytes` (0: the default), never STACK_2K; STACK_CLASSES when none does. */
 stack_class weft__stack_class_for(size_t bytes);
 size_t weft__stack_class_bytes(stack_class cls);
 size_t weft__stack_slot_bytes(stack_class cls); /* address space of one stack: the stride of a region */
@@ -64,14 +68,18 @@ bool weft__stack_get(stack_cache *c, stack_class cls, stack *out);
 void weft__stack_put(stack_cache *c, stack s);
 
 /* Give the pages of the stacks in the depot back to the system, up to `most` stacks; how many were
- * discarded.  Stacks in caches and in use keep theirs.  Any thread. */
+ * discarded.  Stacks in caches and in use keep theirs, and so do tiny ones, which share pages.  Any thread. */
 size_t weft__stack_pool_trim(stack_pool *p, size_t most);
 
 /* Bytes between the top and the lowest byte ever touched since the slot was last discarded, page
- * granular: the high-water mark. */
+ * granular: the high-water mark.  Of a tiny stack: the lowest byte that is not zero, whoever wrote it. */
 size_t weft__stack_high_water(const stack *s);
 
-/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe.  *in_guard says whether the guard was hit. */
+/* Has a tiny stack's canary been written over?  Its holder only. */
+bool weft__stack_overflowed(const stack *s);
+
+/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe.  *in_guard says whether the
+ * guard, or a tiny stack's canary, was hit. */
 bool weft__stack_find(const stack_pool *p, uintptr_t address, stack *out, bool *in_guard);
 
 typedef struct stack_stats {

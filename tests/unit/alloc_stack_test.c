@@ -22,9 +22,13 @@ static bool is_guarded(const char *p) {
     return refused;
 }
 
+/* What lies below lo: a guard, or a tiny stack's canary. */
+static size_t below(stack_class cls) { return cls == STACK_2K ? 64 : weft__os_guard_bytes(); }
+
 TEST(the_smallest_class_that_holds_the_bytes_is_chosen) {
     CHECK_EQ(weft__stack_class_for(0), STACK_64K);
     CHECK_EQ(weft__stack_class_for(1), STACK_16K);
+    CHECK_EQ(weft__stack_class_for(2048), STACK_16K);
     CHECK_EQ(weft__stack_class_for(16 << 10), STACK_16K);
     CHECK_EQ(weft__stack_class_for((16 << 10) + 1), STACK_64K);
     CHECK_EQ(weft__stack_class_for(64 << 10), STACK_64K);
@@ -45,8 +49,9 @@ TEST(a_stack_is_usable_from_top_to_guard) {
             CHECK_EQ(s.cls, cls);
             CHECK_EQ((uintptr_t)s.top % 64, 0);
             CHECK((size_t)(s.top - s.lo) + 4096 + 960 >= weft__stack_class_bytes(cls));
-            CHECK_EQ(is_guarded(s.lo - 1), weft__os_guard_kind() != OS_GUARD_CANARY);
-            CHECK_EQ(is_guarded(s.lo - weft__os_guard_bytes()), weft__os_guard_kind() != OS_GUARD_CANARY);
+            bool guarded = weft__os_guard_kind() != OS_GUARD_CANARY && cls != STACK_2K;
+            CHECK_EQ(is_guarded(s.lo - 1), guarded);
+            CHECK_EQ(is_guarded(s.lo - below(cls)), guarded);
             memset(s.lo + 64, 1, (size_t)(s.top - s.lo) - 64);
             weft__stack_put(c, s);
             weft__stack_cache_close(c);
@@ -127,7 +132,7 @@ TEST(the_stack_that_holds_an_address_is_found) {
         CHECK(found.lo == s.lo && found.top == s.top && found.cls == cls);
         CHECK(weft__stack_find(p, (uintptr_t)s.lo, &found, &guard) && !guard && found.lo == s.lo);
         CHECK(weft__stack_find(p, (uintptr_t)s.lo - 1, &found, &guard) && guard && found.lo == s.lo);
-        CHECK(weft__stack_find(p, (uintptr_t)s.lo - weft__os_guard_bytes(), &found, &guard));
+        CHECK(weft__stack_find(p, (uintptr_t)s.lo - below(cls), &found, &guard));
         CHECK(guard && found.lo == s.lo);
         uintptr_t unused = (uintptr_t)s.lo + 8 * weft__stack_slot_bytes(cls);
         CHECK(!weft__stack_find(p, unused, &found, &guard));
@@ -208,6 +213,84 @@ TEST(a_canary_survives_trimming) {
     weft__stack_cache_close(c);
     weft__stack_pool_close(p, false);
     weft__os_guard_limit(OS_GUARD_MADVISE);
+}
+
+static stack_cache *tiny_open(stack *s) {
+    stack_cache *c = weft__stack_cache_open(open_pool());
+    CHECK(weft__stack_get(c, STACK_2K, s));
+    return c;
+}
+
+static void overflow_tiny(void *arg) {
+    stack s;
+    stack_cache *c = tiny_open(&s);
+    CHECK(!weft__stack_overflowed(&s));
+    s.lo[(intptr_t)arg] ^= 1;
+    CHECK_EQ(weft__stack_overflowed(&s), (intptr_t)arg < 0);
+    weft__stack_put(c, s);
+}
+
+TEST(a_tiny_stack_that_overflowed_is_reported) {
+    EXPECT_DEATH(overflow_tiny, (void *)-1, SIGABRT, "stack overflow");
+    EXPECT_DEATH(overflow_tiny, (void *)-64, SIGABRT, "stack overflow");
+    char text[1024];
+    CHECK_EQ(test_in_child(overflow_tiny, (void *)0, text, sizeof text), 0);
+}
+
+/* The line between them is the canary of the upper one. */
+TEST(tiny_stacks_are_packed_with_a_line_between_them) {
+    enum { N = 1000 };
+    static stack s[N];
+    stack_pool *p = open_pool();
+    stack_cache *c = weft__stack_cache_open(p);
+    char *low = (char *)UINTPTR_MAX, *high = NULL;
+    for (int i = 0; i < N; i++) {
+        CHECK(weft__stack_get(c, STACK_2K, &s[i]));
+        CHECK_EQ(s[i].top - s[i].lo, weft__stack_class_bytes(STACK_2K));
+        memset(s[i].lo, (i & 127) | 128, (size_t)(s[i].top - s[i].lo));
+        low = s[i].lo < low ? s[i].lo : low;
+        high = s[i].top > high ? s[i].top : high;
+    }
+    size_t mapped = weft__stack_pool_stats(p).mapped, stride = weft__stack_class_bytes(STACK_2K) + 64;
+    CHECK(mapped <= N + 32 && (size_t)(high - low) <= mapped * stride);
+    CHECK_EQ(weft__stack_pool_stats(p).regions, 1);
+    for (int i = 0; i < N; i++) CHECK(s[i].lo[0] == s[i].top[-1] && (s[i].lo[0] & 127) == (i & 127));
+    weft__stack_pool_audit(p);
+    for (int i = 0; i < N; i++) weft__stack_put(c, s[i]);
+    weft__stack_cache_close(c);
+    weft__stack_pool_audit(p);
+    weft__stack_pool_close(p, false);
+}
+
+/* Their pages may hold others that are in use. */
+TEST(trimming_leaves_tiny_stacks_alone) {
+    stack_pool *p = open_pool();
+    stack_cache *a = weft__stack_cache_open(p), *b = weft__stack_cache_open(p);
+    stack s, kept;
+    CHECK(weft__stack_get(a, STACK_2K, &s) && weft__stack_get(b, STACK_2K, &kept));
+    memset(kept.lo, 7, 2048);
+    weft__stack_put(a, s);
+    weft__stack_cache_close(a);
+    CHECK_EQ(weft__stack_pool_trim(p, SIZE_MAX), 0);
+    CHECK(kept.lo[0] == 7 && kept.lo[2047] == 7);
+    CHECK(weft__stack_get(b, STACK_2K, &s)); /* its canary is whole */
+    weft__stack_put(b, s);
+    weft__stack_put(b, kept);
+    weft__stack_cache_close(b);
+    weft__stack_pool_close(p, false);
+}
+
+TEST(the_high_water_mark_of_a_tiny_stack_is_its_lowest_byte_in_use) {
+    stack s;
+    stack_pool *p = open_pool();
+    stack_cache *c = weft__stack_cache_open(p);
+    CHECK(weft__stack_get(c, STACK_2K, &s));
+    CHECK_EQ(weft__stack_high_water(&s), 0);
+    s.top[-300] = 1;
+    CHECK_EQ(weft__stack_high_water(&s), 300);
+    weft__stack_put(c, s);
+    weft__stack_cache_close(c);
+    weft__stack_pool_close(p, false);
 }
 
 static void close_in_use(void *arg) {
