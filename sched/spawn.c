@@ -173,8 +173,9 @@ static WEFT_COLD weft_exit begin_slow(weft_handle *out, runtime *rt, fiber *f, c
                                       const weft_spawn_options *o) {
     static const weft_spawn_options none;
     if (!o) o = &none;
-    stack_class cls = o->stack_bytes ? weft__stack_class_for(o->stack_bytes) : rt->stack_cls;
-    if (cls == STACK_CLASSES || (o->stack_bytes && o->stack_bytes < WEFT_STACK_MIN))
+    bool tiny = o->stack_bytes == WEFT_STACK_TINY;
+    stack_class cls = tiny ? STACK_2K : o->stack_bytes ? weft__stack_class_for(o->stack_bytes) : rt->stack_cls;
+    if (cls == STACK_CLASSES || (!tiny && o->stack_bytes && o->stack_bytes < WEFT_STACK_MIN))
         return FAILED(WEFT_E_INVALID, "weft_spawn: stack_bytes is below WEFT_STACK_MIN or above 8 MiB");
     if (forked(rt)) return FAILED(WEFT_E_FORKED, "weft_spawn: the runtime belongs to the parent of this process");
     if (rt->max_fibers && !limit_wait(rt, f))

@@ -42,12 +42,19 @@ typedef enum weft_status {
 typedef struct weft_spawn_options {
     weft_runtime *runtime; /* where to run; NULL: the caller's.  Plain threads must say */
     const char *name;      /* shown in reports; NULL: the function's name.  Must outlive the fiber */
-    size_t stack_bytes;    /* 0: the runtime's; at least WEFT_STACK_MIN, rounded up to a class */
+    size_t stack_bytes;    /* 0: the runtime's; at least WEFT_STACK_MIN, rounded up to a class; or WEFT_STACK_TINY */
     bool daemon;           /* does not keep the runtime open; abandoned where it waits when the rest has ended */
     bool bound;            /* never leaves the worker it starts on */
 } weft_spawn_options;
 
 #define WEFT_STACK_MIN 4096
+/* Half a page in place of a page and more, for functions whose frames are known: without a guard.  An overflow damages
+ * the neighbours; it is noticed, and ends the program with a text, when the fiber has ended.  Of the 2 KiB the
+ * function and what it calls may use WEFT_STACK_TINY_ROOM bytes, waiting in any way not counted.  It may await, expect
+ * and yield; not fork, spawn, allocate or print, which take more.  Link with -z now: resolving a symbol takes more, too.
+ * Sanitizers and builds without optimisation give it 16 KiB. */
+#define WEFT_STACK_TINY 2048
+#define WEFT_STACK_TINY_ROOM 768
 
 /* weft_exit weft_spawn_with(name_fiber *f, name, weft_spawn_options options, input...)
  * weft_exit weft_spawn(name_fiber *f, name, input...)
