@@ -38,7 +38,7 @@ enum {
     LEAST_SLOTS = 4, /* a region: below this memory is exhausted */
     MODEST_SHARE = 8,
 };
-static const size_t REGION_BYTES = (size_t)132 << 30; /* 2^20 stacks of the default class, on AArch64 too */
+static const size_t REGION_BYTES = (size_t)68 << 30; /* 2^20 stacks of the default class on x86-64 */
 static const size_t REGION_SLOTS = (size_t)1 << 20;
 static const size_t REGION_ALIGN = (size_t)2 << 20; /* page tables are not shared with neighbours */
 static const uint64_t CANARY = 0x5765667453746b21u;

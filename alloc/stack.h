@@ -78,8 +78,8 @@ size_t weft__stack_high_water(const stack *s);
 /* Has a tiny stack's canary been written over?  Its holder only. */
 bool weft__stack_overflowed(const stack *s);
 
-/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe.  *in_guard says whether the
- * guard, or a tiny stack's canary, was hit. */
+/* Which stack of the pool holds `address`, guard included?  Lock-free and async-signal-safe.  *in_guard says
+ * whether the guard, or a tiny stack's canary, was hit. */
 bool weft__stack_find(const stack_pool *p, uintptr_t address, stack *out, bool *in_guard);
 
 typedef struct stack_stats {
