@@ -49,9 +49,9 @@ typedef struct weft_spawn_options {
 
 #define WEFT_STACK_MIN 4096
 /* Half a page in place of a page and more, for functions whose frames are known: without a guard.  An overflow damages
- * the neighbours; it is noticed, and ends the program with a text, when the fiber has ended.  Of the 2 KiB the
+ * its neighbour; it is noticed, and ends the program with a text, when the fiber has ended.  Of the 2 KiB the
  * function and what it calls may use WEFT_STACK_TINY_ROOM bytes, waiting in any way not counted.  It may await, expect
- * and yield; not fork, spawn, allocate or print, which take more.  Link with -z now: resolving a symbol takes more, too.
+ * and yield; not fork, spawn, allocate or print, which take more.  Link with -z now: so does resolving a symbol.
  * Sanitizers and builds without optimisation give it 16 KiB. */
 #define WEFT_STACK_TINY 2048
 #define WEFT_STACK_TINY_ROOM 768
