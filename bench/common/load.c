@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -52,10 +53,18 @@ static int64_t read_waited(void) {
     return sum;
 }
 
+/* Of those that were waited for. */
+static int64_t children_cpu_ns(void) {
+    struct rusage r;
+    if (getrusage(RUSAGE_CHILDREN, &r) != 0) return 0;
+    return (int64_t)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1000000000 +
+           (int64_t)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1000;
+}
+
 void load_read(load_mark *m) {
     m->waited_ns = read_waited();
     read_machine(m);
-    m->own_cpu_ns = process_cpu_ns();
+    m->own_cpu_ns = process_cpu_ns() + children_cpu_ns();
     m->wall_ns = wall_ns();
 }
 

@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 typedef struct load_mark {
-    int64_t wall_ns, own_cpu_ns; /* of this process */
+    int64_t wall_ns, own_cpu_ns; /* of this process, and its children that have ended */
     int64_t waited_ns;           /* its threads were runnable and did not run */
     int64_t busy_ns, steal_ns;   /* of the whole machine, all CPUs added up */
 } load_mark;

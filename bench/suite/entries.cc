@@ -117,6 +117,27 @@ void measure_wake(benchmark::State &state) {
     state.SetLabel("op: wake");
 }
 
+void measure_parked(benchmark::State &state, const Pace &pace, bool tiny) {
+    current.reset();
+    for (auto _ : state) {
+        parked_report r;
+        const char *why = "";
+        if (!parked_million(tiny, pace.rows_min, &r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.ns);
+        state.counters["baseline_ns"] = r.baseline_ns;
+        state.counters["ratio"] = r.ratio;
+        state.counters["bytes_per_fiber"] = r.bytes;
+        state.counters["maps"] = static_cast<double>(r.maps);
+        state.counters["maps_more"] = static_cast<double>(r.maps_more);
+        state.counters["rows"] = r.rows;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: fiber");
+}
+
 // 1, 2, and powers of two up to the CPUs there are; the targets stop at 2.
 std::vector<unsigned> worker_counts(const machine &m, bool targets) {
     std::vector<unsigned> counts = {1, 2};
@@ -139,6 +160,13 @@ void add_listing(std::vector<Entry> &entries, const listing &l, const std::strin
     }
 }
 
+// A million at once.
+void add_parked_entries(std::vector<Entry> &entries, const std::string &prefix) {
+    for (bool tiny : {false, true})
+        entries.push_back({prefix + (tiny ? "parked/tiny:1000000" : "parked/fibers:1000000"),
+                           [=](benchmark::State &s, const Pace &p) { measure_parked(s, p, tiny); }, true});
+}
+
 // What plain threads do to a runtime.
 void add_thread_entries(std::vector<Entry> &entries, const std::string &prefix) {
     entries.push_back({prefix + "spawn/threads:4", measure_threads});
@@ -152,6 +180,7 @@ std::vector<Entry> all_entries(const machine &m, bool targets) {
     for (int i = 0; i < workload_count; i++)
         add_listing(entries, workloads[i], "", worker_counts(m, targets));
     add_thread_entries(entries, "");
+    add_parked_entries(entries, "");
     for (bool native : {false, true})
         entries.push_back({native ? "switch/native" : "switch/fcontext",
                            [=](benchmark::State &s, const Pace &p) { measure_switch(s, p, native); }});
@@ -164,6 +193,7 @@ std::vector<Entry> native_entries(const machine &m) {
     for (int i = 0; i < workload_count; i++)
         if (is_fibers(workloads[i])) add_listing(entries, workloads[i], "native/", worker_counts(m, false));
     add_thread_entries(entries, "native/");
+    add_parked_entries(entries, "native/");
     return entries;
 }
 

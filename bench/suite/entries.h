@@ -18,6 +18,7 @@ struct Pace {
 struct Entry {
     std::string name;
     std::function<void(benchmark::State &, const Pace &)> measure;
+    bool once = false; // not repeated: takes seconds
 };
 
 // Tasks, fibers and machinery, with the context the library was configured with.

@@ -5,6 +5,7 @@
 #define BENCH_MACHINERY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +39,18 @@ typedef struct wake_report {
 
 /* Wake a sleeping worker by a spawn, and a sleeping thread by FUTEX_WAKE. */
 bool wake_latency(wake_report *out, const char **why);
+
+typedef struct parked_report {
+    double ns, baseline_ns, ratio; /* a fiber, spawned and parked; a stack, guarded and touched; medians */
+    double bytes;                  /* a fiber: growth of resident memory and page tables */
+    int64_t maps, maps_more;       /* mappings that hold the stacks; growth of all mappings; the largest */
+    int rows, again;               /* again: rows that were disturbed; they count */
+} parked_report;
+
+/* A million fibers that wait at once, on default or on tiny stacks. */
+bool parked_million(bool tiny, int rows, parked_report *out, const char **why);
+/* One row of it, in a process of its own: weft-bench --parked WHAT.  The exit status. */
+int parked_child(const char *what);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,7 @@
 #include "../common/machine.h"
 #include "../common/outfile.h"
 #include "entries.h"
+#include "machinery.h"
 #include "native.h"
 #include "report.h"
 
@@ -104,7 +105,7 @@ void run(const std::vector<Entry> &entries, const Options &o, Report &report) {
     for (const Entry &e : entries)
         benchmark::RegisterBenchmark(e.name.c_str(), [=](benchmark::State &s) { e.measure(s, pace); })
             ->Iterations(1)
-            ->Repetitions(o.repetitions)
+            ->Repetitions(e.once ? 1 : o.repetitions)
             ->Unit(benchmark::kNanosecond)
             ->UseManualTime();
     char name[] = "weft-bench", *argv[] = {name, nullptr};
@@ -123,6 +124,7 @@ bool write_json(const std::string &text, const std::string &path) {
 } // namespace
 
 int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "--parked") == 0) return parked_child(argv[2]); // parked.c
     Options o = parse(argc, argv);
     machine m;
     machine_read(&m);

@@ -35,13 +35,19 @@ static const Target targets[] = {
     {"wake/latency", "ratio", false, 1.5},
     {"skynet/fibers/workers:1", "ns_per_op", false, 60},
     {"skynet/fibers/workers:2", "ns_per_op", false, 35},
+    {"parked/fibers:1000000", "bytes_per_fiber", false, 4400},
+    {"parked/fibers:1000000", "maps", false, 1},
+    {"parked/fibers:1000000", "ratio", false, 1.3},
+    {"parked/tiny:1000000", "bytes_per_fiber", false, 2450},
+    {"parked/tiny:1000000", "maps", false, 1},
     {"idle/cpu", "cpu_us", false, 100},
 };
 
-const Target *target_of(const std::string &name) {
+std::vector<const Target *> targets_of(const std::string &name) {
+    std::vector<const Target *> found;
     for (const Target &t : targets)
-        if (name == t.entry) return &t;
-    return nullptr;
+        if (name == t.entry) found.push_back(&t);
+    return found;
 }
 
 std::string target_text(const Target &t) {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 #pragma once
 
-#include <map>
 #include <string>
+#include <vector>
 
 struct Target {
     const char *entry;
@@ -12,8 +12,8 @@ struct Target {
     double limit;
 };
 
-// The target of the entry called `name`, or nullptr.
-const Target *target_of(const std::string &name);
+// The targets of the entry called `name`.
+std::vector<const Target *> targets_of(const std::string &name);
 
 // "ratio <= 1.30"
 std::string target_text(const Target &t);
