@@ -13,7 +13,7 @@ static const weft_spawn_options tiny = {.stack_bytes = WEFT_STACK_TINY};
 static gate doors[FIBERS];
 static _Atomic int parked;
 static stack stacks[FIBERS];
-static size_t at_entry; /* bytes between the top and the frame of a task */
+static _Atomic size_t at_entry; /* bytes between the top and the frame of a task */
 
 typedef struct visit {
     int number;
@@ -26,7 +26,7 @@ WEFT_TASK(visitor, long, visit);
 __attribute__((noinline)) static long visitor(visit v) {
     fiber *f = thread_fiber();
     stacks[v.number] = f->stk;
-    at_entry = (size_t)(f->stk.top - (char *)__builtin_frame_address(0));
+    atomic_store(&at_entry, (size_t)(f->stk.top - (char *)__builtin_frame_address(0)));
     atomic_fetch_add(&parked, 1);
     gate_wait(&doors[v.number]);
     CHECK(weft_ok(weft_yield()));
@@ -85,8 +85,8 @@ static void measure(void *arg) {
         CHECK_EQ(stacks[i].cls, STACK_2K);
         most = used > most ? used : most;
     }
-    fprintf(stderr, "    %zu bytes, %zu of them above the task's frame, %zu the control block\n", most, at_entry,
-            sizeof(fiber));
+    fprintf(stderr, "    %zu bytes, %zu of them above the task's frame, %zu the control block\n", most,
+            atomic_load(&at_entry), sizeof(fiber));
     CHECK(most + WEFT_STACK_TINY_ROOM <= weft__stack_class_bytes(STACK_2K));
 #endif
 }
