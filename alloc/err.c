@@ -28,6 +28,18 @@ const char *weft_err_text(weft_err err) {
         return "the handle was dropped, or is of no fiber; drop a handle last, and check what weft_spawn returned";
     case WEFT_E_FORKED:
         return "the runtime belongs to the parent process; open a new one in the child of fork(2)";
+    case WEFT_E_INTERRUPTED:
+        return "the caller was asked to stop; clean up and return, or mask what must be finished first";
+    case WEFT_E_CANCELLED: return "the fiber was interrupted before it had a result; its cause says by whom";
+    case WEFT_E_TIMEOUT: return "the time was over first; allow more, or give up what was waited for";
+    case WEFT_E_DEADLOCK:
+        return "everything waited and nothing could end any of the waits; the report lists who waits for what";
+    case WEFT_E_BUSY: return "something has not ended or does not come to rest; wait, or interrupt it";
+    case WEFT_E_TWICE: return "it was done already, or somebody else is doing it; do it once";
+    case WEFT_E_ENDED: return "the scope is closed; use it between its begin and its end";
+    case WEFT_E_UNBALANCED: return "begin and end do not belong together; end what was begun last";
+    case WEFT_E_MODE: return "the runtime's clock is of another kind; choose it with .clock when opening the runtime";
+    case WEFT_E_BROKEN: return "the promise was given up without a value; whoever had to complete it failed to";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

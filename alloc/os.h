@@ -84,6 +84,8 @@ void weft__os_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t time
 void weft__os_futex_wake(_Atomic uint32_t *word, int count);
 
 int64_t weft__os_now(void);        /* monotonic clock */
+int64_t weft__os_wall_now(void);   /* ns since 1970, UTC */
+void weft__os_precise_timers(void); /* the calling thread's timed waits are not put off to be bundled with others */
 uint64_t weft__os_ticks_per_us(void); /* of arch_ticks(); measured or read once */
 void weft__os_yield(void);         /* let another thread have the processor */
 int weft__os_pid(void);            /* this process, without a system call each time */

@@ -32,7 +32,7 @@ typedef struct chunk {
     uint64_t mark;
     slab_cache *home;
     struct chunk *older;
-    uint32_t cut;    /* objects made so far; owner only */
+    _Atomic uint32_t cut; /* objects made so far; the owner writes */
     uint64_t seen[]; /* one bit an object, used by an audit */
 } chunk;
 
@@ -40,7 +40,7 @@ struct slab_cache {
     /* owner only */
     remote_node *free;
     size_t nfree;
-    chunk *newest;
+    _Atomic(chunk *) newest; /* others only look through it (weft__slab_each) */
     size_t made;
     size_t object_bytes; /* constant, like the next two */
     uint32_t first, count; /* of a chunk: offset of object 0, number of objects */
@@ -100,8 +100,8 @@ static WEFT_COLD chunk *chunk_add(slab_cache *c) {
     if (!k) return NULL;
     k->mark = CHUNK_MARK;
     k->home = c;
-    k->older = c->newest;
-    c->newest = k;
+    k->older = atom_load_rlx(&c->newest);
+    atom_store_rel(&c->newest, k);
     return k;
 }
 
@@ -114,10 +114,12 @@ static __attribute__((noinline)) void *get_slow(slab_cache *c) {
         c->nfree--;
         return n;
     }
-    chunk *k = c->newest;
-    if ((!k || k->cut == c->count) && !(k = chunk_add(c))) return NULL;
+    chunk *k = atom_load_rlx(&c->newest);
+    if ((!k || atom_load_rlx(&k->cut) == c->count) && !(k = chunk_add(c))) return NULL;
     c->made++;
-    return (char *)k + c->first + k->cut++ * c->object_bytes;
+    uint32_t i = atom_load_rlx(&k->cut);
+    atom_store_rel(&k->cut, i + 1);
+    return (char *)k + c->first + i * c->object_bytes;
 }
 
 void *weft__slab_get(slab_cache *c) {
@@ -198,7 +200,7 @@ void weft__slab_cache_close(slab_cache *c) {
 }
 
 static void cache_free(slab_cache *c) {
-    for (chunk *k = c->newest, *older; k; k = older) {
+    for (chunk *k = atom_load_rlx(&c->newest), *older; k; k = older) {
         older = k->older;
         san_unpoison(k, CHUNK_BYTES);
         weft__heap_free(k, CHUNK_BYTES);
@@ -215,6 +217,14 @@ void weft__slab_pool_close(slab_pool *p) {
     weft__heap_free(p, sizeof *p);
 }
 
+void weft__slab_each(slab_pool *p, void (*visit)(void *object, void *arg), void *arg) {
+    spin_lock(&p->lock);
+    for (slab_cache *c = p->all; c; c = c->next_all)
+        for (chunk *k = atom_load_acq(&c->newest); k; k = k->older)
+            for (uint32_t i = 0, n = atom_load_acq(&k->cut); i < n; i++) visit((char *)k + c->first + i * c->object_bytes, arg);
+    spin_unlock(&p->lock);
+}
+
 /* ---- checks --------------------------------------------------------------------------------- */
 
 size_t weft__slab_live(slab_cache *c) {
@@ -227,7 +237,7 @@ static void audit_object(const slab_cache *c, const void *object) {
     chunk *k = chunk_of(object);
     if (k->mark != CHUNK_MARK || k->home != c) weft__os_die("slab: %p is on a foreign list", object);
     size_t offset = (uintptr_t)object - (uintptr_t)k - c->first, i = offset / c->object_bytes;
-    if (offset % c->object_bytes || i >= k->cut) weft__os_die("slab: %p is no object of its chunk", object);
+    if (offset % c->object_bytes || i >= atom_load_rlx(&k->cut)) weft__os_die("slab: %p is no object of its chunk", object);
     if (k->seen[i / 64] >> (i % 64) & 1) weft__os_die("slab: %p is free twice", object);
     k->seen[i / 64] |= (uint64_t)1 << (i % 64);
 }
@@ -235,9 +245,9 @@ static void audit_object(const slab_cache *c, const void *object) {
 void weft__slab_audit(slab_cache *c) {
     size_t cut = 0, listed = 0;
     take_back_remote(c);
-    for (chunk *k = c->newest; k; k = k->older) {
+    for (chunk *k = atom_load_rlx(&c->newest); k; k = k->older) {
         memset(k->seen, 0, (c->count + 63) / 64 * sizeof *k->seen);
-        cut += k->cut;
+        cut += atom_load_rlx(&k->cut);
     }
     if (cut != c->made) weft__os_die("slab: %zu objects were made, chunks count %zu", c->made, cut);
     for (remote_node *n = c->free; n; n = n->next, listed++) audit_object(c, n);

@@ -32,6 +32,9 @@ void *weft__slab_get(slab_cache *c); /* owner only; not zeroed; NULL: no memory 
 void weft__slab_put(slab_cache *c, void *object);
 void weft__slab_put_foreign(void *object); /* any thread, no cache of its own */
 void weft__slab_audit(slab_cache *c);      /* owner only: every object on at most one list, or aborts */
+/* Visit every object of the pool that was ever handed out, free ones too; others may get and put meanwhile, so the
+ * visitor must know from the object what it is.  Any thread; under the pool's lock. */
+void weft__slab_each(slab_pool *p, void (*visit)(void *object, void *arg), void *arg);
 size_t weft__slab_live(slab_cache *c); /* owner only: objects from this cache not yet given back by anyone */
 
 #endif

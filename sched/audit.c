@@ -9,8 +9,8 @@
     } while (0)
 
 void weft__audit_children(const fiber *f) {
-    bool past_anchor = f->anchor == &f->pub.root;
-    const weft_task *t = &f->pub.root;
+    bool past_anchor = f->anchor == &f->root;
+    const weft_task *t = &f->root;
     for (; t != f->pub.head; t = t->newer) {
         const weft_task *next = t->newer;
         AUDIT(next->older == t, "children are linked both ways");

@@ -1,20 +1,20 @@
-/* sched/end.h -- the end of a spawned fiber: awaiters, the executor and the holder of the handle, on any workers.
+/* sched/end.h -- how a spawned fiber ends: its executor, those who await it, and the handle, in one word.
  *
- * One word, the `join` of the fiber's descriptor:
- *   bit 0 DONE      the task has returned, its result and exit are written
- *   bit 1 DROPPED   nobody holds the handle
- *   the rest        newest waiter of a list through the waiters' stacks
+ * The word is a queue of waits (sched/wait.h) with two flags:
+ *   DONE      the task has returned, its result and exit are written; nobody waits any more
+ *   DROPPED   nobody holds the handle
  *
- *   await   CAS the own waiter in, unless DONE       E1, acq_rel: success releases the waiter to E2, failure acquires
- *                                                    the result from E2
- *   finish  exchange by DONE, wake whom it held      E2, acq_rel: releases the result, acquires the waiters
- *   drop    or DROPPED, unless DONE                  E3, acq_rel: acquires what the block was used for before it is
- *                                                    freed here, releases what the holder did to it to E2
- *   look    DONE?                                    E4, acquire, with E2
+ *   await   lock, link the own record, unlock once off the stack    E1, lock: failure acquires the result from E2 or E3
+ *   finish  nobody waits: CAS to DONE                                E2, acq_rel: releases the result
+ *           else lock, win the waits, exchange by DONE               E3, acq_rel: the same; an exchange, since one who
+ *                                                                    left the queue may drop while it is locked
+ *   drop    or DROPPED, unless DONE                                  E4, acq_rel: acquires what the block was used for
+ *                                                                    before it is freed here, releases what the holder did
+ *   look    DONE?                                                    E5, acquire, with E2 and E3
  *
  * Whoever comes second of finish and drop frees the block: finish if the word held DROPPED, drop if it held DONE.  So
- * E2 is the executor's last access to a block unless it frees it.  An await through a handle ends before that handle is
- * dropped (weft/fiber.h): no waiter is left then.
+ * E2 or E3 is the executor's last access to a block unless it frees it.  An await through a handle ends before that
+ * handle is dropped (weft/fiber.h): a word with waiters is never dropped.
  *
  * Rejected: a reference count beside the word: two more RMWs in the life of each fiber.
  * Self-contained over alloc/atomic.h.  Model: tests/model.
@@ -22,38 +22,40 @@
 #ifndef WEFT_SCHED_END_H
 #define WEFT_SCHED_END_H
 
-#include "alloc/atomic.h"
-#include <stdbool.h>
-#include <stdint.h>
+#include "sched/wait.h"
 
-#define END_DONE ((uintptr_t)1)
-#define END_DROPPED ((uintptr_t)2)
-#define END_FLAGS ((uintptr_t)3)
+#define END_DONE QUEUE_DONE
+#define END_DROPPED QUEUE_DROPPED
 
-static inline bool end_done(_Atomic(uintptr_t) *word) {
-    return atom_load_acq(word) & END_DONE; /* E4 */
+static inline bool end_done(wait_queue *word) {
+    return atom_load_acq(word) & END_DONE; /* E5 */
 }
 
-/* Put `waiter` before the newest one, which goes into *older.  False: done. */
-static inline bool end_await(_Atomic(uintptr_t) *word, uintptr_t waiter, uintptr_t *older) {
-    uintptr_t old = atom_load_acq(word);
-    do {
-        if (old & END_DONE) return false;
-        *older = old & ~END_FLAGS;
-    } while (!atom_cas_ar(word, &old, waiter | (old & END_DROPPED))); /* E1 */
-    return true;
+/* Nobody waits?  Then it is done.  *word: what it held: 0 or DROPPED. */
+static inline bool end_finish(wait_queue *q, uintptr_t *word) {
+    *word = atom_load_rlx(q);
+    while (!(*word & ~END_DROPPED))
+        if (atom_cas_ar(q, word, END_DONE)) return true; /* E2 */
+    return false;
 }
 
-/* What the word held: the waiters to wake, and DROPPED if the caller frees the block. */
-static inline uintptr_t end_finish(_Atomic(uintptr_t) *word) {
-    return atom_xchg_ar(word, END_DONE); /* E2 */
+/* Somebody waits, or did a moment ago: after this, win the waits in the ring and call end_finish_locked. */
+static inline uintptr_t end_lock(wait_queue *q) {
+    uintptr_t word = 0;
+    queue_lock(q, &word); /* it cannot be DONE */
+    return word;
+}
+
+/* Returns true if the caller frees the block. */
+static inline bool end_finish_locked(wait_queue *q) {
+    return atom_xchg_ar(q, END_DONE) & END_DROPPED; /* E3 */
 }
 
 /* What the word held: DONE if the caller frees the block, DROPPED if it was dropped before. */
-static inline uintptr_t end_drop(_Atomic(uintptr_t) *word) {
-    uintptr_t old = atom_load_acq(word); /* E4 */
+static inline uintptr_t end_drop(wait_queue *q) {
+    uintptr_t old = atom_load_acq(q); /* E5 */
     if (old & END_DONE) return old;
-    return atom_or_ar(word, END_DROPPED); /* E3 */
+    return atom_or_ar(q, END_DROPPED); /* E4 */
 }
 
 #endif

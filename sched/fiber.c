@@ -5,6 +5,7 @@
 #include "sched/join.h"
 #include "sched/misuse.h"
 #include "sched/switch.h"
+#include <string.h>
 
 /* A join on less stack than this goes to another one: a quarter of the class, at most 16 KiB (more with
  * instrumented frames). */
@@ -60,13 +61,27 @@ _Noreturn void weft__fiber_leave(fiber *self) {
     weft__misuse("a worker that left its loop was resumed: this is a defect of Weft");
 }
 
+/* All but what a late canceller may still look at: the winner, whose generation goes on, and the lock and lists of the
+ * base, which are free and empty whenever no task runs here. */
+static void fiber_init(fiber *f, worker *w, stack s) {
+    memset(f, 0, offsetof(fiber, winner));
+    memset(&f->ctx, 0, offsetof(fiber, base) - offsetof(fiber, ctx));
+    memset(&f->anchor_scope, 0, sizeof(fiber) - offsetof(fiber, anchor_scope));
+    f->w = w;
+    f->rt = w->rt;
+    f->stk = s;
+    f->bound = BOUND_NOWHERE;
+    f->base.owner = &f->pub;
+    f->pub.scope = f->anchor_scope = &f->base;
+}
+
 fiber *weft__carrier_of(worker *w, stack_class cls) {
     stack s;
     if (!weft__stack_get(w->stacks, cls, &s)) return NULL;
     fiber *f = weft__fiber_on(&s);
-    *f = (fiber){.w = w, .stk = s, .bound = BOUND_NOWHERE};
-    f->pub.head = f->anchor = &f->pub.root;
-    f->pub.root.site = WEFT__SHARED;
+    fiber_init(f, w, s);
+    f->pub.head = f->anchor = &f->root;
+    f->root.site = WEFT__SHARED;
     f->pub.low = s.lo + low_mark(&s);
     weft__ctx_init(&f->ctx, s.lo, (char *)f, carrier_entry);
     worker_count(&w->stats.stacks);

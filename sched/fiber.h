@@ -8,15 +8,15 @@
  *   lo | guard above this | ... frames grow down ... | control block | top
  *
  *   RUNNING    its worker's thread is on it; w->running == f
- *   SUSPENDED  saved in ctx, and known to exactly one of: a join word, a spawned fiber's list of waiters, a gate, the
- *              carrier that runs what it waits for (`then`), or about to be (after-switch action in flight)
+ *   SUSPENDED  saved in ctx, and known to exactly one of: a join word, the carrier that runs what it waits for (`then`),
+ *              a closing scope, whoever wins its wait (sched/wait.h), or about to be (after-switch action in flight)
  *   READY      suspended, and on a run queue
  *   IDLE       a carrier without a task, suspended in its loop, on w->carriers
  *
  * Who may touch a control block: the thread it runs on; while suspended, whoever holds the one reference above.
  * Every reference passes through an RMW of release and acquire order (sched/join.h) or stays on one worker.
  *
- * Children.  pub.root <-> ... <-> pub.head is the list of outstanding children in fork order.  Those up to
+ * Children.  root <-> ... <-> pub.head is the list of outstanding children in fork order.  Those up to
  * `anchor` are shared (offered to other workers at some time), those after it are private:
  *   C1  c->site has WEFT__SHARED  <=>  c is not newer than anchor        (root counts as shared)
  *   C2  private children are unstarted and known to this fiber alone
@@ -30,6 +30,8 @@
 
 #include "alloc/stack.h"
 #include "sched/ctx.h"
+#include "sched/wait.h"
+#include <weft/cancel.h>
 #include <weft/exit.h>
 #include <weft/fork.h>
 
@@ -39,37 +41,68 @@ typedef struct fiber {
     /* The first two cache lines are all that a switch touches. */
     struct weft__fiber pub; /* what inlined code reads; must be first */
     worker *w;              /* the worker it runs on; rewritten at every switch-in */
-    weft_task *anchor;      /* newest shared child, or &pub.root */
+    weft_task *anchor;      /* newest shared child, or &root */
     uintptr_t links[2];     /* of run queues and inboxes (sched/item.h) */
-    uint32_t bound;         /* the only worker it may run on, or BOUND_NOWHERE */
+    union {
+        struct {
+            uint16_t bound;    /* the only worker it may run on, or BOUND_NOWHERE */
+            uint16_t priority; /* PRIORITY_NORMAL, HIGH, LOW */
+        };
+        uint32_t where;     /* both: WHERE_ANY for most */
+    };
+    uint16_t floor;         /* waits are reached by cancels of this depth or deeper; its task alone writes it */
     int saved_errno;        /* the thread's errno, while suspended */
+    _Atomic uint64_t winner; /* sched/wait.h; survives the tasks that come and go on this stack, like `base`'s lists */
     ctx ctx;
+    /* What a task touches when it starts, waits and ends. */
     struct weft_fiber *self; /* the spawned fiber it is, NULL for others */
+    struct fiber *then;     /* carrier: the fiber that waits for the task it runs, known to nobody else */
+    uint64_t then_ticket;   /* 0, or: win this wait before switching to `then`, which others may end meanwhile */
+    bool strand;            /* it runs a forked child: base is published when it first waits */
+    union {
+        struct {
+            bool seen;      /* it noticed that it is asked to stop, from outside of its own scopes */
+            bool untidy;    /* it has locals, or holds causes */
+        };
+        uint16_t odd;       /* either */
+    };
     weft_task *task;        /* what the carrier runs, NULL between tasks; read by the fault report */
     weft_task *first;       /* carrier: run this before looking for work */
-    struct fiber *then;     /* carrier: the fiber that waits for the task it runs, known to nobody else */
-    struct fiber *below;    /* link of w->carriers */
+    const char *waits_for;  /* what it is suspended for, and where: for reports */
+    const void *waits_on;
     weft_exit exit;         /* what weft_fail said; taken by whoever ends the task */
+    struct binding *locals; /* fiber-locals, newest first (sched/local.h) */
+    struct held *held;      /* causes that live until the task ends, or the scope they came to (sched/local.h) */
+    /* The rest. */
+    struct fiber *below;    /* link of w->carriers */
+    weft_task root;         /* sentinel: older end of the list of outstanding children */
     void *exceptions[2];    /* the C++ runtime's per-thread state, while suspended */
+    weft__node base;        /* the outermost node of its task */
+    weft__node *anchor_scope; /* where the children after `anchor` were forked */
+    struct weft_fiber *waits_end_of; /* sched/interrupt.c, under its lock */
+    struct runtime *rt;     /* whose stack this is; constant */
     stack stk;
 } fiber;
 
-#define BOUND_NOWHERE UINT32_MAX
+#define BOUND_NOWHERE UINT16_MAX
+enum { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW, PRIORITIES };
+#define WHERE_ANY ((uint32_t)BOUND_NOWHERE) /* bound nowhere, of normal priority; both machines are little-endian */
+#define EPOCH_LOOK UINT64_MAX /* no runtime's epoch: look whether it is asked to stop */
 
 typedef enum after_kind {
     AFTER_PARK, /* `from` waits for `task` */
     AFTER_RUN,  /* `from` waits for `task`, which the carrier switched to runs now */
-    AFTER_AWAIT, /* `from` waits for the end of a spawned fiber */
-    AFTER_GATE, /* `from` waits for a gate */
-    AFTER_LIMIT, /* `from` waits for a place below max_fibers */
+    AFTER_WAIT, /* `from` waits as `what`, a leave, says */
+    AFTER_LOCK, /* `from` waits for the fibers of a scope: `what` is its lock, which is let go */
+    AFTER_YIELD, /* `from` is ready, and goes to the end of its line */
     AFTER_FREE, /* `from` is a carrier without a task */
 } after_kind;
 
 typedef struct after {
     after_kind kind;
     fiber *from;
-    weft_task *task; /* PARK, RUN, AWAIT */
-    void *what;      /* AWAIT, LIMIT: its waiter; GATE: the gate */
+    weft_task *task; /* PARK, RUN */
+    void *what;      /* WAIT, LOCK */
 } after;
 
 /* The control block of the fiber on this stack. */

@@ -1,7 +1,4 @@
-/* sched/gate.h -- one fiber waits until somebody opens: the smallest wait there is.  For tests and benchmarks, until
- * promises come.
- *
- * The word follows sched/join.h: 0, then the waiting fiber, or open.
+/* sched/gate.h -- fibers wait until somebody opens: the smallest wait there is.  For tests and benchmarks.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_SCHED_GATE_H
 #define WEFT_SCHED_GATE_H
@@ -9,26 +6,23 @@
 #include "sched/switch.h"
 
 typedef struct gate {
-    _Atomic(uintptr_t) word;
+    wait_queue word;
 } gate;
 
-/* One fiber, once.  Suspends unless the gate is open. */
-static inline void gate_wait(gate *g) {
+/* Suspends unless the gate is open. */
+static inline weft_exit gate_wait(gate *g) {
     fiber *f = thread_fiber();
-    if (join_done(&g->word)) return;
-    if (fiber_suspend(f, (after){AFTER_GATE, f, NULL, &g->word})) return;
-    while (!join_done(&g->word)) weft__help(f);
+    weft_exit why = {WEFT_EXIT_OK, 0, NULL};
+    if (atom_load_acq(&g->word) & QUEUE_DONE) return why;
+    waits_for(f, "a gate", g);
+    wait_on(f, &g->word, NULL, NULL, NULL, &why);
+    return why;
 }
 
 /* Once.  [any thread] */
 static inline void gate_open(gate *g, runtime *rt) {
-    uintptr_t waiter = join_finish(&g->word);
-    fiber *f = thread_fiber();
-    if (!waiter) return;
-    if (f && f->w->rt == rt)
-        weft__ready(f->w, (fiber *)waiter);
-    else
-        weft__inject_visiting(rt, item_of_fiber((fiber *)waiter));
+    (void)rt;
+    weft__queue_finish(&g->word);
 }
 
 #endif

@@ -27,7 +27,9 @@
  * Rejected: waking on every submission (a locked instruction on a global line each); an event count (every
  * submitter and every sleeper touch one line); waking all.
  *
- * The program defines the five functions declared below (sched/search.c; tests/model has its own).
+ * A sleeper also wakes when its time has come: it takes its bit back, or, if somebody else has it, waits for the permit.
+ *
+ * The program defines the seven functions declared below (sched/search.c; tests/model has its own).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_SCHED_IDLE_H
 #define WEFT_SCHED_IDLE_H
@@ -49,7 +51,9 @@ bool weft__idle_public_work(idle *d);             /* is any work public?  seq_cs
 bool weft__idle_rescan(idle *d, unsigned worker); /* the same, and ask busy workers for theirs */
 bool weft__idle_own(idle *d, unsigned worker);    /* work that only this worker may run?  seq_cst loads */
 void weft__idle_post(idle *d, unsigned worker);   /* permit := 1 (release), wake its thread */
-void weft__idle_sleep(idle *d, unsigned worker);  /* until permit == 1 (acquire), then permit := 0 */
+bool weft__idle_sleep(idle *d, unsigned worker);  /* until permit == 1 (acquire), then permit := 0: true; or its time has come */
+void weft__idle_claimed(idle *d);                 /* a worker is about to be awake: counts it, for who looks for rest */
+bool weft__idle_rest(idle *d, unsigned worker);   /* B5; true: it took the own bit back, and there is work */
 
 static inline unsigned idle_words(const idle *d) { return (d->workers + 63) / 64; }
 
@@ -68,7 +72,9 @@ static inline bool idle_is_set(idle *d, unsigned worker) {
 /* Take the bit of `worker` out of the mask.  True for exactly one caller each time it was set. */
 static inline bool idle_claim(idle *d, unsigned worker) {
     uint64_t bit = UINT64_C(1) << (worker % 64);
-    return atom_and_seq(&d->mask[worker / 64], ~bit) & bit;
+    if (!(atom_and_seq(&d->mask[worker / 64], ~bit) & bit)) return false;
+    weft__idle_claimed(d);
+    return true;
 }
 
 /* Pick a sleeper and hand it the token (W2). */
@@ -118,7 +124,9 @@ static inline bool idle_park(idle *d, unsigned worker, bool searching) {
                                 : atom_load_seq(&d->nsearch);
     bool work = weft__idle_own(d, worker) || (others == 0 && weft__idle_rescan(d, worker)); /* B3 */
     if (work && idle_claim(d, worker)) return false;                                       /* B4 */
-    weft__idle_sleep(d, worker);
+    if (weft__idle_rest(d, worker)) return false;                                          /* B5 */
+    while (!weft__idle_sleep(d, worker))
+        if (idle_claim(d, worker)) return false;
     return true;
 }
 

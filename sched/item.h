@@ -44,6 +44,17 @@ static inline void fifo_push(fifo *q, item i) {
     q->last = i;
 }
 
+static inline void fifo_push_first(fifo *q, item i) {
+    item_links *l = item_link(i);
+    l->prev = 0;
+    l->next = q->n ? q->first : 0;
+    if (q->n++ == 0)
+        q->last = i;
+    else
+        item_link(q->first)->prev = i;
+    q->first = i;
+}
+
 /* pre: i is in q. */
 static inline void fifo_remove(fifo *q, item i) {
     item_links *l = item_link(i);

@@ -1,6 +1,7 @@
 /* sched/queue.c -- ready work.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/queue.h"
+#include "sched/clock.h"
 #include "sched/spawn.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
@@ -12,16 +13,24 @@ static void forget_home(item i) {
     if (t && (t->site & WEFT__JOINED) == WEFT__SPAWNED) atom_store_rlx(&spawn_of_task(t)->home, BOUND_NOWHERE);
 }
 
-unsigned weft__queue_share(worker *w, bool all) {
-    queue *q = &w->queue;
-    unsigned moved = 0, most = all ? q->mine.n : (q->mine.n + 1) / 2;
+/* The first `most` of a line.  An item may be running elsewhere once it is pushed: not fifo_pop, which looks into it. */
+static unsigned share_line(worker *w, fifo *line, unsigned most) {
+    unsigned moved = 0;
     for (; moved < most; moved++) {
-        item i = q->mine.first, next = item_link(i)->next;
+        item i = line->first, next = item_link(i)->next;
         forget_home(i);
         if (!run_queue_push(&w->open, i)) break;
-        q->mine.first = next; /* i may be running elsewhere: not fifo_pop, which looks into it */
-        q->mine.n--;
+        line->first = next;
+        line->n--;
     }
+    return moved;
+}
+
+unsigned weft__queue_share(worker *w, bool all) {
+    queue *q = &w->queue;
+    unsigned moved = share_line(w, &q->high, q->high.n);
+    moved += share_line(w, &q->mine, all ? q->mine.n : (q->mine.n + 1) / 2);
+    if (all || moved == 0) moved += share_line(w, &q->low, q->low.n);
     if ((all || moved == 0) && q->runnext) {
         forget_home(q->runnext);
         if (run_queue_push(&w->open, q->runnext)) {
@@ -32,15 +41,37 @@ unsigned weft__queue_share(worker *w, bool all) {
     return moved;
 }
 
-static fiber *bound_elsewhere(worker *w, item i) {
+static unsigned bound_of(item i) { return item_fiber(i) ? item_fiber(i)->bound : BOUND_NOWHERE; }
+
+static unsigned priority_of(item i) {
     fiber *f = item_fiber(i);
-    return f && f->bound != BOUND_NOWHERE && f->bound != w->index ? f : NULL;
+    if (f) return f->priority;
+    weft_task *t = item_task(i);
+    return (t->site & WEFT__JOINED) == WEFT__SPAWNED ? spawn_of_task(t)->priority : PRIORITY_NORMAL;
 }
 
-static void send(worker *home, fiber *f) {
-    item i = item_of_fiber(f);
+static void send(worker *home, item i) {
     inbox_push(&home->inbox, i, &item_link(i)->next);
     weft__wake_this(home);
+}
+
+/* Its line on this worker; NULL: it was sent to the worker it is bound to. */
+static fifo *line_of(worker *w, item i) {
+    unsigned bound = bound_of(i);
+    if (bound == w->index) return &w->queue.bound;
+    if (bound == BOUND_NOWHERE) return queue_of_priority(&w->queue, priority_of(i));
+    send(&w->rt->workers[bound], i);
+    return NULL;
+}
+
+void weft__queue_put(worker *w, item i) {
+    fifo *line = line_of(w, i);
+    if (line) fifo_push(line, i);
+}
+
+void weft__queue_put_first(worker *w, item i) {
+    fifo *line = line_of(w, i);
+    if (line) fifo_push_first(line, i);
 }
 
 bool weft__ready_elsewhere(worker *w, fiber *f) {
@@ -49,21 +80,22 @@ bool weft__ready_elsewhere(worker *w, fiber *f) {
     unsigned to = (w->index + 1) % rt->n_workers;
     for (unsigned i = 0; i < rt->n_workers; i++)
         if (i != w->index && idle_is_set(&rt->idle, i)) to = i;
-    send(&rt->workers[to], f);
+    send(&rt->workers[to], item_of_fiber(f));
     return true;
 }
 
 void weft__ready_slow(worker *w, item i) {
-    fiber *f = bound_elsewhere(w, i);
-    if (f) {
-        send(&w->rt->workers[f->bound], f);
-        return;
-    }
+    (void)i;
     if (atom_load_rlx(w->attn) & ATTN_WANT) {
         w->queue.sharing = true;
         weft__attend(w->running);
     }
     if (w->queue.sharing && weft__queue_share(w, true)) weft__work_offered(w);
+}
+
+void weft__ready_special(worker *w, item i) {
+    weft__queue_put(w, i);
+    if (atom_load_rlx(w->attn) || w->queue.sharing) weft__ready_slow(w, i);
 }
 
 void weft__inject(runtime *rt, item i) {
@@ -89,11 +121,7 @@ static bool collect(worker *w, inbox *from) {
     }
     while (turned) {
         item next = item_link(turned)->next;
-        fiber *elsewhere = bound_elsewhere(w, turned);
-        if (elsewhere)
-            send(&w->rt->workers[elsewhere->bound], elsewhere);
-        else
-            weft__queue_behind(&w->queue, turned);
+        weft__queue_put(w, turned);
         turned = next;
     }
     return true;
@@ -104,23 +132,28 @@ void weft__queue_collect(worker *w, bool outside) {
     collect(w, &w->inbox);
     if (!outside || !collect(w, &w->rt->outside)) return;
     weft__ask_for_others(w);
-    if (w->queue.mine.n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
+    if (queue_has_spare(&w->queue) && w->queue.mine.n + w->queue.high.n + w->queue.low.n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
 }
 
 item weft__queue_pop_slow(worker *w) {
     queue *q = &w->queue;
     if (q->turn % FAIR_TURNS == 0) {
+        clock_serve_own(w);
         weft__queue_collect(w, true);
         item i = run_queue_pop(&w->open);
         if (i) return i;
+        if (q->low.n) return fifo_pop(&q->low);
     }
+    if (q->high.n) return fifo_pop(&q->high);
     if (q->bound.n != 0 && (q->turn & 1 || q->mine.n == 0)) return fifo_pop(&q->bound);
     if (q->mine.n) return fifo_pop(&q->mine);
     item i = q->runnext;
     q->runnext = 0;
     if (i) return i;
     weft__queue_collect(w, true);
+    if (q->high.n) return fifo_pop(&q->high);
     if (q->bound.n) return fifo_pop(&q->bound);
     if (q->mine.n) return fifo_pop(&q->mine);
-    return atom_load_rlx(&w->open.tail) == atom_load_rlx(&w->open.head) ? 0 : run_queue_pop(&w->open);
+    if (atom_load_rlx(&w->open.tail) != atom_load_rlx(&w->open.head) && (i = run_queue_pop(&w->open))) return i;
+    return q->low.n ? fifo_pop(&q->low) : 0;
 }

@@ -3,11 +3,13 @@
  *   runnext   the fiber made ready last: it goes first, so that two that talk to each other hand the worker back
  *             and forth; at most RUNNEXT_MOST times in a row
  *   mine      first in first out, private
+ *   high, low the same for the other priorities: high before everything, low when there is nothing else, but for one in
+ *             so many turns
  *   bound     fibers that may not leave this worker, private
  *   open      the public run queue (sched/run_queue.h): filled on request
  *   inbox     what other threads send to this worker in particular
  *
- * Only the owner touches runnext, mine and bound.  Ready work does not strand behind a computing owner: whoever makes
+ * Only the owner touches all these.  Ready work does not strand behind a computing owner: whoever makes
  * something ready looks whether somebody asked (WANT is set by every worker before it sleeps) and then publishes all of it,
  * and, from then until it next comes here for work, whatever else it makes ready.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -23,7 +25,7 @@ typedef struct queue {
     unsigned streak; /* runnext taken this often in a row */
     unsigned turn;   /* dispatches */
     bool sharing;    /* somebody asked since the last dispatch: publish at once */
-    fifo mine, bound;
+    fifo mine, bound, high, low;
 } queue;
 
 typedef struct runtime runtime;
@@ -44,18 +46,30 @@ unsigned weft__queue_share(worker *w, bool all);
 bool weft__ready_elsewhere(worker *w, fiber *f);
 
 /* The slow halves of what sched/worker.h inlines. */
-void weft__ready_slow(worker *w, item i); /* i is bound to another worker; or it is queued and somebody asks */
+void weft__ready_slow(worker *w, item i);    /* it is queued, and somebody asks */
+void weft__ready_special(worker *w, item i); /* it is bound, or of another priority */
+/* To the end of its line, whatever it is; one bound elsewhere is sent there. */
+void weft__queue_put(worker *w, item i);
+void weft__queue_put_first(worker *w, item i);
 item weft__queue_pop_slow(worker *w);
 
 #define RUNNEXT_MOST 8 /* then the others have their turn */
 #define FAIR_TURNS 64  /* every so many dispatches look first at what is public or comes from outside; a power of two */
 
-static inline bool queue_is_empty(const queue *q) { return !q->runnext && q->mine.n == 0 && q->bound.n == 0; }
-
-/* To the end of its line. */
-static inline void weft__queue_behind(queue *q, item i) {
-    fiber *f = item_fiber(i);
-    fifo_push(WEFT_UNLIKELY(f && f->bound != BOUND_NOWHERE) ? &q->bound : &q->mine, i);
+static inline bool queue_is_empty(const queue *q) {
+    return !q->runnext && (q->mine.n | q->bound.n | q->high.n | q->low.n) == 0;
 }
+/* Anything another worker could run? */
+static inline bool queue_has_spare(const queue *q) { return q->runnext || (q->mine.n | q->high.n | q->low.n) != 0; }
+
+static inline fifo *queue_of_priority(queue *q, unsigned priority) {
+    return priority == PRIORITY_NORMAL ? &q->mine : priority == PRIORITY_HIGH ? &q->high : &q->low;
+}
+
+/* pre: i, of that priority, is on its line. */
+static inline void weft__queue_remove(queue *q, item i, unsigned priority) { fifo_remove(queue_of_priority(q, priority), i); }
+
+/* Of normal priority, and to the end of its line. */
+static inline void weft__queue_behind(queue *q, item i) { fifo_push(&q->mine, i); }
 
 #endif

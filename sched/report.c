@@ -31,7 +31,7 @@ static void put_number(line *l, uint64_t v) {
 
 /* name: what the user called it, NULL for the function's name. */
 static void put_site(line *l, const weft_task *t, const char *name) {
-    const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
+    const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__SITE_BITS);
     if (!site) return;
     put(l, " '");
     put(l, name ? name : site->name);
@@ -44,13 +44,13 @@ static void put_site(line *l, const weft_task *t, const char *name) {
 static void report(const fiber *f) {
     line l = {.n = 0};
     put(&l, "weft: stack overflow in task");
-    if (f->task) put_site(&l, f->task, f->self ? f->self->name : NULL);
+    if (f->task) put_site(&l, f->task, f->self ? spawn_name(f->self) : NULL);
     put(&l, ", worker ");
     put_number(&l, f->w->index);
     put(&l, ", stack of ");
     put_number(&l, weft__stack_class_bytes(f->stk.cls) / 1024);
     put(&l, " KiB");
-    if (f->pub.head != &f->pub.root) {
+    if (f->pub.head != &f->root) {
         put(&l, "; newest child not yet joined:");
         put_site(&l, f->pub.head, NULL);
     }

@@ -11,7 +11,13 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <weft/runtime.h>
 #include "alloc/heap.h"
+#include "sched/cancel.h"
+#include "sched/cause.h"
+#include "sched/clock.h"
+#include "sched/dump.h"
+#include "sched/interrupt.h"
 #include "sched/join.h"
+#include "sched/quiet.h"
 #include "sched/registry.h"
 #include "sched/report.h"
 #include "sched/thread.h"
@@ -46,6 +52,7 @@ void weft__worker_thread(void *arg) {
     w->thread_errno = weft__thread_errno();
     w->thread_exceptions = weft__thread_exceptions();
     if (rt->pin) weft__os_pin(w->index);
+    weft__os_precise_timers();
     weft__ctx_adopt(&w->thread);
     fiber *first = weft__carrier_get(w);
     w->started = first != NULL;
@@ -64,6 +71,8 @@ void weft__worker_thread(void *arg) {
     weft__stack_cache_close(w->stacks);
     for (unsigned c = 0; c < SPAWN_CLASSES; c++)
         if (w->blocks[c]) weft__slab_cache_close(w->blocks[c]);
+    if (w->limits) weft__slab_cache_close(w->limits);
+    weft__cause_drop(w->last_why);
     alive_change(rt, (uint32_t)-1);
     alive_wait(rt, 0);
 }
@@ -74,6 +83,7 @@ static bool worker_make(runtime *rt, unsigned i) {
     w->index = i;
     w->rng = UINT64_C(0x9e3779b97f4a7c15) * (i + 1);
     w->share = 1;
+    wheel_init(&w->wheel, weft__os_now());
     w->stacks = weft__stack_cache_open(rt->pool);
     deque_ring *r = weft__heap_alloc(DEQUE_RING_BYTES(RING_FIRST), 64);
     if (r) r->capacity = RING_FIRST;
@@ -93,9 +103,11 @@ static void worker_free(worker *w) {
 /* ---- open and close --------------------------------------------------------------------------------- */
 
 static void runtime_free(runtime *rt) {
+    if (rt->workers) weft__spawn_abandon(rt);
     for (unsigned i = 0; rt->workers && i < rt->workers_bytes / sizeof(worker); i++) worker_free(&rt->workers[i]);
     weft__heap_free(rt->workers, rt->workers_bytes);
     weft__spawn_close(rt);
+    weft__limits_close(rt);
     if (rt->pool) weft__stack_pool_close(rt->pool, atom_load_rlx(&rt->daemons) != 0);
     weft__heap_free(rt, sizeof *rt);
 }
@@ -105,19 +117,28 @@ static void close_unused_caches(runtime *rt, unsigned from) {
         if (rt->workers[i].stacks) weft__stack_cache_close(rt->workers[i].stacks);
 }
 
-static runtime *runtime_make(unsigned workers, stack_class cls, const weft_options *o) {
+static runtime *runtime_make(unsigned workers, stack_class cls, const weft_options *o, bool in_run) {
     runtime *rt = weft__heap_alloc(sizeof *rt, WEFT__LINE);
     if (!rt) return NULL;
     rt->pin = o->pin;
+    rt->in_run = in_run;
+    rt->watched = in_run || o->clock != WEFT_CLOCK_REAL;
     rt->max_fibers = o->max_fibers;
-    rt->limit_last = &rt->limit_first;
+    rt->spawn_slow = o->max_fibers != 0;
+    rt->clock = o->clock;
+    rt->on_unobserved = o->on_unobserved;
+    rt->on_report = o->on_report;
+    rt->hook_arg = o->hook_arg;
+    rt->root.kind = WEFT__SCOPE;
+    atom_store_rlx(&rt->epoch, 1);
+    timeline_init(&rt->timeline);
     rt->pid = weft__os_pid();
     rt->stack_cls = cls;
     rt->ticks_per_us = weft__os_ticks_per_us();
     rt->search_ticks = (workers <= weft__os_cpus() ? SEARCH_US : 1) * rt->ticks_per_us;
     rt->workers_bytes = workers * sizeof(worker);
     rt->workers = weft__heap_alloc(rt->workers_bytes, _Alignof(worker));
-    bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK && weft__spawn_open(rt);
+    bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK && weft__spawn_open(rt) && weft__limits_open(rt);
     for (unsigned i = 0; ok && i < workers; i++) ok = worker_make(rt, i);
     if (ok) return rt;
     if (rt->workers) close_unused_caches(rt, 0);
@@ -185,8 +206,10 @@ void weft__drain_look(runtime *rt) {
     weft__os_futex_wake(&rt->drain, 1);
 }
 
-static void runtime_stop(runtime *rt) {
+/* Returns whether there was a deadlock. */
+static bool runtime_stop(runtime *rt) {
     drain(rt);
+    weft__offload_stop(&rt->offload);
     weft__monitor_stop(rt);
     atom_store_seq(&rt->stopping, 1);
     for (uint32_t now; (now = atom_load_acq(&rt->alive)) != 0;) {
@@ -196,20 +219,22 @@ static void runtime_stop(runtime *rt) {
     join_threads(rt, rt->n_workers);
     while (atom_load_acq(&rt->visitors)) weft__os_yield();
     weft__report_close();
+    bool deadlocked = rt->deadlocked;
     runtime_free(rt);
+    return deadlocked;
 }
 
-static weft_err runtime_open(const weft_options *o, runtime **out) {
+static weft_err runtime_open(const weft_options *o, bool in_run, runtime **out) {
     weft_options defaults = {.size = sizeof defaults};
     if (!o) o = &defaults;
     if (o->size != sizeof *o) return WEFT_E_SIZE;
     stack_class cls = weft__stack_class_for(o->stack_bytes);
-    if (o->workers > IDLE_WORKERS_MAX || cls == STACK_CLASSES) return WEFT_E_INVALID;
+    if (o->workers > IDLE_WORKERS_MAX || cls == STACK_CLASSES || (unsigned)o->clock > WEFT_CLOCK_AUTO) return WEFT_E_INVALID;
     unsigned workers = o->workers ? o->workers : weft__os_cpus();
     if (workers > IDLE_WORKERS_MAX) workers = IDLE_WORKERS_MAX;
     weft_err err = weft__report_open();
     if (err != WEFT_OK) return err;
-    runtime *rt = runtime_make(workers, cls, o);
+    runtime *rt = runtime_make(workers, cls, o, in_run);
     err = rt ? runtime_start(rt, workers) : WEFT_E_NOMEM;
     if (err == WEFT_OK) {
         *out = rt;
@@ -220,11 +245,10 @@ static weft_err runtime_open(const weft_options *o, runtime **out) {
     return err;
 }
 
-weft_err weft_open(const weft_options *options, weft_runtime **out) {
-    if (!out) return WEFT_E_INVALID;
+static weft_err open_as(const weft_options *options, bool in_run, weft_runtime **out) {
     *out = NULL;
     runtime *rt;
-    weft_err err = runtime_open(options, &rt);
+    weft_err err = runtime_open(options, in_run, &rt);
     if (err != WEFT_OK) return err;
     *out = weft__registry_add(rt); /* also in rt->handle */
     if (*out) return WEFT_OK;
@@ -232,7 +256,11 @@ weft_err weft_open(const weft_options *options, weft_runtime **out) {
     return WEFT_E_LIMIT;
 }
 
-weft_err weft_close(weft_runtime *handle) {
+weft_err weft_open(const weft_options *options, weft_runtime **out) {
+    return out ? open_as(options, false, out) : WEFT_E_INVALID;
+}
+
+static weft_err close_it(weft_runtime *handle, bool *deadlocked) {
     if (thread_fiber()) return WEFT_E_INSIDE;
     runtime *rt = weft__registry_enter(handle);
     if (!rt) return WEFT_E_CLOSED;
@@ -241,8 +269,60 @@ weft_err weft_close(weft_runtime *handle) {
     if (!mine) return WEFT_E_FORKED;
     rt = weft__registry_retire(handle);
     if (!rt) return WEFT_E_CLOSED;
-    runtime_stop(rt);
+    *deadlocked = runtime_stop(rt);
     return WEFT_OK;
+}
+
+weft_err weft_close(weft_runtime *handle) {
+    bool deadlocked;
+    return close_it(handle, &deadlocked);
+}
+
+/* ---- shutting down in steps --------------------------------------------------------------------------- */
+
+static bool all_ended(runtime *rt) { return weft__drained(rt) && atom_load_acq(&rt->roots) == 0; }
+
+/* False: not within d ns. */
+static bool ends_within(runtime *rt, int64_t d) {
+    int64_t until = weft__os_now() + d;
+    for (;;) {
+        uint32_t seen = atom_load_acq(&rt->drain);
+        if (all_ended(rt)) return true;
+        int64_t left = until - weft__os_now();
+        if (left <= 0) return false;
+        weft__os_futex_wait(&rt->drain, seen, left < DRAIN_LOOK_NS ? left : DRAIN_LOOK_NS);
+    }
+}
+
+static void interrupt_all(runtime *rt) {
+    static const weft_cause cause = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the runtime is shut down");
+    atom_store_seq(&rt->closing_hard, 1);
+    weft__node_cancel(&rt->root, &cause);
+    weft__reach_all(rt);
+}
+
+static weft_err shut_down(runtime *rt, weft_duration drain, weft_duration grace, size_t *left) {
+    atom_store_seq(&rt->refusing, 1);
+    atom_store_seq(&rt->spawn_slow, 1);
+    atom_store_seq(&rt->draining, 1);
+    if (ends_within(rt, drain)) return WEFT_OK;
+    interrupt_all(rt);
+    if (ends_within(rt, grace)) return WEFT_OK;
+    *left = weft__report_waiters(rt, "shutdown: these have not ended");
+    return WEFT_E_BUSY;
+}
+
+weft_err weft_shutdown(weft_runtime *handle, weft_duration drain, weft_duration grace, size_t *left) {
+    size_t none;
+    if (!left) left = &none;
+    *left = 0;
+    if (drain < 0 || grace < 0) return WEFT_E_INVALID;
+    if (thread_fiber()) return WEFT_E_INSIDE;
+    runtime *rt = weft__registry_enter(handle);
+    if (!rt) return WEFT_E_CLOSED;
+    weft_err err = shut_down(rt, drain, grace, left);
+    weft__registry_leave(handle);
+    return err == WEFT_OK ? weft_close(handle) : err;
 }
 
 /* ---- tasks from outside ----------------------------------------------------------------------------- */
@@ -255,9 +335,10 @@ static void root_run(weft_task *task, weft_head head) {
 
 /* The waiting thread may free the root as soon as it sees `done`; the wake then goes to an address nobody
  * waits at, which the kernel ignores. */
-void weft__root_done(root_task *root, weft_exit exit) {
+void weft__root_done(runtime *rt, root_task *root, weft_exit exit) {
     _Atomic uint32_t *done = &root->done;
     root->exit = exit;
+    atom_sub_ar(&rt->roots, 1);
     atom_store_rel(done, 1);
     weft__os_futex_wake(done, 1);
 }
@@ -267,8 +348,12 @@ static weft_err call(runtime *rt, void (*fn)(void *), void *arg) {
     root_task root = {.fn = fn, .arg = arg};
     root.task.site = (uintptr_t)&site | WEFT__SHARED;
     atom_store_rlx(&root.task.join, (uintptr_t)&root | JOIN_ROOT);
+    weft__foreign_begins(rt); /* until it is to be found: counted and not there yet, it would look like a deadlock */
+    atom_add_ar(&rt->roots, 1);
     weft__inject(rt, item_of_task(&root.task));
+    weft__foreign_ends(rt);
     while (!atom_load_acq(&root.done)) weft__os_futex_wait(&root.done, 0, -1);
+    weft__cause_drop(root.exit.cause);
     return (weft_err)root.exit.code;
 }
 
@@ -277,7 +362,7 @@ weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
     if (thread_fiber()) return WEFT_E_INSIDE;
     runtime *rt = weft__registry_enter(handle);
     if (!rt) return WEFT_E_CLOSED;
-    weft_err err = rt->pid == weft__os_pid() ? call(rt, fn, arg) : WEFT_E_FORKED;
+    weft_err err = rt->pid != weft__os_pid() ? WEFT_E_FORKED : atom_load_rlx(&rt->refusing) ? WEFT_E_CLOSED : call(rt, fn, arg);
     weft__registry_leave(handle);
     return err;
 }
@@ -286,11 +371,12 @@ weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg) {
     if (!fn) return WEFT_E_INVALID;
     if (thread_fiber()) return WEFT_E_INSIDE;
     weft_runtime *handle;
-    weft_err err = weft_open(options, &handle);
+    weft_err err = open_as(options, true, &handle);
     if (err != WEFT_OK) return err;
     err = weft_call(handle, fn, arg);
-    weft_close(handle);
-    return err;
+    bool deadlocked = false;
+    close_it(handle, &deadlocked);
+    return deadlocked ? WEFT_E_DEADLOCK : err;
 }
 
 /* ---- questions -------------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
  * Rejected: last victim first (hammers one line); asking all the time.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/arch.h"
+#include "sched/clock.h"
+#include "sched/quiet.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
@@ -23,7 +25,7 @@ static inline worker *worker_of(idle *d, unsigned i) {
     return &rt->workers[i];
 }
 
-/* ---- the five functions of sched/idle.h ------------------------------------------------------------- */
+/* ---- the seven functions of sched/idle.h ------------------------------------------------------------- */
 
 bool weft__idle_public_work(idle *d) {
     runtime *rt = (runtime *)((char *)d - offsetof(runtime, idle));
@@ -53,11 +55,24 @@ void weft__idle_post(idle *d, unsigned i) {
     weft__os_futex_wake(&w->permit, 1);
 }
 
-void weft__idle_sleep(idle *d, unsigned i) {
+/* Until the next tick of its wheel at most. */
+bool weft__idle_sleep(idle *d, unsigned i) {
     worker *w = worker_of(d, i);
-    while (!atom_load_acq(&w->permit)) weft__os_futex_wait(&w->permit, 0, -1);
+    while (!atom_load_acq(&w->permit)) {
+        int64_t next = wheel_count(&w->wheel) ? wheel_next(&w->wheel) : INT64_MAX, left = -1;
+        if (next != INT64_MAX && (left = next - weft__os_now()) <= 0) {
+            w->timed = true;
+            return false;
+        }
+        weft__os_futex_wait(&w->permit, 0, left);
+    }
     atom_store_rlx(&w->permit, 0);
+    return true;
 }
+
+void weft__idle_claimed(idle *d) { atom_add_seq(&((runtime *)((char *)d - offsetof(runtime, idle)))->claims, 1); }
+
+bool weft__idle_rest(idle *d, unsigned i) { return weft__quiet_look(worker_of(d, i)); }
 
 /* Who idles now, or was just woken, would ask too late for a task that forks at once: ask on their behalf. */
 void weft__ask_for_others(worker *w) {
@@ -75,6 +90,14 @@ void weft__work_injected(runtime *rt) { idle_notify(&rt->idle); }
 void weft__wake_this(worker *w) {
     idle *d = &w->rt->idle;
     if (!idle_is_set(d, w->index) || !idle_claim(d, w->index)) return;
+    atom_add_seq(&d->nsearch, 1);
+    weft__idle_post(d, w->index);
+}
+
+/* The claim is a read-modify-write in any case: what was armed before it, the worker sees before it sleeps. */
+void weft__wake_for_timer(worker *w) {
+    idle *d = &w->rt->idle;
+    if (!idle_claim(d, w->index)) return;
     atom_add_seq(&d->nsearch, 1);
     weft__idle_post(d, w->index);
 }
@@ -119,7 +142,7 @@ static item steal_ready(worker *w, worker *v) {
     bool lost = true;
     uint32_t n = 0;
     while (lost) n = run_queue_take(&v->open, got, RUN_QUEUE_SLOTS / 2, &lost);
-    for (uint32_t i = 1; i < n; i++) fifo_push(&w->queue.mine, got[i]);
+    for (uint32_t i = 1; i < n; i++) weft__queue_put(w, got[i]);
     return n ? got[0] : 0;
 }
 
@@ -130,6 +153,17 @@ static work try_victim(worker *w, worker *v, uint64_t now) {
     if (i) return (work){item_task(i), item_fiber(i), false};
     if (now >= w->ask_after && now >= atom_load_rlx(&v->calm_until) && !asleep(v)) ask(v);
     return found;
+}
+
+/* Timers, its own and those of workers that do not get round to them. */
+static void serve_timers(worker *w) {
+    runtime *rt = w->rt;
+    if (clock_virtual(rt)) return;
+    int64_t now = weft__os_now();
+    for (unsigned i = 0; i < rt->n_workers; i++) {
+        worker *v = &rt->workers[i];
+        if (v == w || (wheel_count(&v->wheel) && wheel_next(&v->wheel) + WHEEL_TICK_NS <= now)) weft__clock_serve(w, v, now);
+    }
 }
 
 static work try_all_victims(worker *w) {
@@ -159,21 +193,21 @@ void weft__steal_took(worker *w, uint64_t ticks) {
 
 /* Work that needs no search.  Ready work and own shared children take turns at going first. */
 static work at_hand(worker *w) {
-    weft_task *child = w->queue.turn & 1 ? deque_pop(&w->deque) : NULL;
-    if (child) {
-        w->queue.turn++;
-        return (work){child, NULL, false};
-    }
+    w->children_first = !w->children_first;
+    weft_task *child = w->children_first ? deque_pop(&w->deque) : NULL;
+    if (child) return (work){child, NULL, false};
     item i = weft__queue_pop(w);
     if (i) return (work){item_task(i), item_fiber(i), false};
     return (work){deque_pop(&w->deque), NULL, false};
 }
 
-/* Counted as searching.  Returns without work after a while, or at shutdown. */
+/* Counted as searching.  Returns without work after a while, or at shutdown; woken by its own timers, after one look: it
+ * will sleep until the next tick. */
 static work search(worker *w) {
     runtime *rt = w->rt;
-    uint64_t until = arch_ticks() + rt->search_ticks;
+    uint64_t until = w->timed ? 0 : arch_ticks() + rt->search_ticks;
     for (;;) {
+        serve_timers(w);
         work found = at_hand(w);
         if (found.task || found.fiber) return found;
         found = try_all_victims(w);
@@ -209,6 +243,7 @@ work weft__work_next(worker *w) {
             return found;
         }
         worker_count(&w->stats.parks);
+        w->timed = false;
         searching = idle_park(&rt->idle, w->index, searching);
         if (!searching) { /* there is work: search for it, throttled or not */
             idle_search(&rt->idle);

@@ -16,6 +16,8 @@
 #include "alloc/arch.h"
 #include "alloc/heap.h"
 #include "sched/join.h"
+#include "sched/cancel.h"
+#include "sched/clock.h"
 #include "sched/take.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
@@ -26,7 +28,18 @@
 #define SHARE_MAX 64
 
 
-static bool has_private(const fiber *f) { return f->anchor != f->pub.head; }
+/* Marks (weft/cancel.h) lie among the children and are never offered: passing one, the children after it belong to its
+ * node. */
+static bool has_private(fiber *f) {
+    while (f->anchor != f->pub.head) {
+        weft_task *t = f->anchor->newer;
+        if (t->site != (uintptr_t)&weft__region_site) return true;
+        t->site |= WEFT__SHARED;
+        f->anchor = t;
+        f->anchor_scope = &((weft__region *)t)->node;
+    }
+    return false;
+}
 
 static bool grow(worker *w) {
     deque_ring *old = atom_load_rlx(&w->deque.ring);
@@ -42,6 +55,7 @@ static bool grow(worker *w) {
 /* Offer the k oldest private children of f, or as many as there are and memory allows. */
 static uint64_t offer(worker *w, fiber *f, uint64_t k) {
     uint64_t total = 0;
+    if (cancel_due(f)) weft__deadlines_arm(f); /* a child that is run elsewhere must be stopped in time */
     while (total < k && has_private(f)) {
         uint64_t room, at = deque_end(&w->deque, &room), n = 0;
         if (room == 0 && !grow(w)) break;
@@ -50,7 +64,7 @@ static uint64_t offer(worker *w, fiber *f, uint64_t k) {
             weft_task *t = f->anchor->newer;
             t->site |= WEFT__SHARED;
             atom_store_rlx(&t->place, task_place(w->index, (at + n) & DEQUE_TOP_MASK));
-            atom_store_rlx(&t->join, JOIN_PENDING);
+            atom_store_rlx(&t->join, join_pending(f->anchor_scope));
             deque_put(&w->deque, at + n, t);
             f->anchor = t;
         }
@@ -84,10 +98,17 @@ static bool enough(worker *w, uint64_t offered, uint64_t now) {
     return deque_size(&w->deque) + run_queue_size(&w->open) >= hungry(w->rt) || now < atom_load_rlx(&w->calm_until);
 }
 
+/* At a poll, never in the middle of something: what fires makes others ready. */
+void weft__attend_timers(worker *w) {
+    if (WEFT_LIKELY(!(atom_load_rlx(w->attn) & ATTN_TICK & ~(uint32_t)1))) return;
+    atom_and_rlx(w->attn, ~(uint32_t)(ATTN_TICK & ~1));
+    clock_serve_own(w);
+}
+
 void weft__attend(fiber *f) {
     worker *w = f->w;
     uint32_t asked = atom_load_rlx(w->attn);
-    bool children = has_private(f), ready = w->queue.mine.n || w->queue.runnext;
+    bool children = has_private(f), ready = queue_has_spare(&w->queue);
     if (!(asked & ATTN_WANT || WEFT__RARE) || (!children && !ready)) return;
     uint64_t now = arch_ticks(), k = WEFT__RARE ? UINT64_MAX : how_many(w, now);
     atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);

@@ -1,25 +1,24 @@
-/* sched/spawn.c -- spawn, run, await, drop.
+/* sched/spawn.c -- blocks of spawned fibers, the limit on them, and spawning.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/spawn.h"
 #include "alloc/san.h"
 #include "sched/join.h"
 #include "sched/queue.h"
+#include "sched/quiet.h"
 #include "sched/registry.h"
 #include "sched/spawn_run.h"
+#include "alloc/heap.h"
+#include "sched/cause.h"
+#include "sched/fail.h"
+#include "sched/interrupt.h"
+#include "sched/local.h"
+#include "sched/quiet.h"
 
+_Static_assert(offsetof(struct weft_fiber, bound) == 56 && offsetof(struct weft_fiber, task) == 64, "block_init writes the last eight bytes at once");
 _Static_assert(offsetof(struct weft_fiber, task) == WEFT__FIBER_TASK, "weft/fork.h knows this place");
 
 /* Block sizes: a task with a small input, and three for inputs and results up to 1 KiB. */
 static const size_t block_bytes[SPAWN_CLASSES] = {128, 256, 512, 1152};
-
-static weft_exit failed(weft_err err, const weft_cause *why) {
-    return (weft_exit){WEFT_EXIT_FAIL, (int32_t)err, why};
-}
-#define FAILED(err, text_)                                                                   \
-    __extension__({                                                                          \
-        static const weft_cause cause_ = {text_, __FILE__, __LINE__};                        \
-        failed((err), &cause_);                                                              \
-    })
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
@@ -36,9 +35,37 @@ static inline weft_fiber *block_from(slab_cache **cache, slab_pool *pool) {
     return weft__slab_get(*cache);
 }
 
+spawn_more *weft__spawn_more(weft_fiber *s) {
+    spawn_more *m = atom_load_acq(&s->more);
+    if (m) return m;
+    spawn_more *mine = weft__heap_alloc(sizeof *mine, 0);
+    if (!mine || atom_cas_ar(&s->more, &m, mine)) return mine;
+    weft__heap_free(mine, sizeof *mine);
+    return m;
+}
+
+static WEFT_COLD void more_free(runtime *rt, spawn_more *m) {
+    grace *g = atom_load_acq(&m->grace);
+    if (g) weft__grace_free(rt, g);
+    weft__locals_free(m->locals);
+    weft__heap_free(m, sizeof *m);
+}
+
+/* A failure that nobody looked at: told once. */
+static WEFT_COLD void tell_unobserved(runtime *rt, weft_fiber *s) {
+    if (rt->on_unobserved && !(atom_load_rlx(&s->asked) & ASKED_SEEN)) rt->on_unobserved(rt->hook_arg, s->exit, spawn_name(s));
+}
+
 /* Give the block back; its id stays readable, as 0, for stale handles. */
-static void block_free(weft_fiber *s) {
+void weft__block_free(weft_fiber *s) {
     runtime *rt = s->rt;
+    if (WEFT_UNLIKELY(!weft_ok(s->exit))) {
+        if (s->exit.tag != WEFT_EXIT_INTERRUPT) tell_unobserved(rt, s);
+        weft__cause_drop(s->exit.cause);
+    }
+    spawn_more *m = atom_load_acq(&s->more);
+    if (WEFT_UNLIKELY(m != NULL)) more_free(rt, m);
+    if (WEFT_UNLIKELY(spawn_why(s) != NULL)) weft__cause_drop(spawn_why(s));
     unsigned c = s->size_class;
     fiber *f = thread_fiber();
     atom_store_rlx(&s->id, 0);
@@ -53,6 +80,21 @@ bool weft__spawn_open(runtime *rt) {
     for (unsigned c = 0; c < SPAWN_CLASSES; c++)
         if (weft__slab_pool_open(&rt->blocks[c], block_bytes[c]) != WEFT_OK) return false;
     return true;
+}
+
+static void abandon(void *object, void *arg) {
+    weft_fiber *s = object;
+    if (!atom_load_rlx(&s->id) || s->rt != arg) return;
+    fiber *f = atom_load_acq(&s->on);
+    if (f) weft__task_leaves(f);
+    spawn_more *m = atom_load_acq(&s->more);
+    if (m) more_free(s->rt, m);
+    weft__cause_drop(spawn_why(s));
+}
+
+void weft__spawn_abandon(runtime *rt) {
+    for (unsigned c = 0; c < SPAWN_CLASSES; c++)
+        if (rt->blocks[c]) weft__slab_each(rt->blocks[c], abandon, rt);
 }
 
 void weft__spawn_close(runtime *rt) {
@@ -71,64 +113,58 @@ static bool limit_take(runtime *rt) {
     return false;
 }
 
-static void waiter_wake(worker *w, waiter *it) {
-    fiber *f = it->f;
-    if (!f) {
-        _Atomic uint32_t *word = &it->woken;
-        atom_store_rel(word, 1);
-        weft__os_futex_wake(word, 1);
-    } else if (w && f->w->rt == w->rt) {
-        weft__ready(w, f);
-    } else { /* of another runtime, or no worker wakes it */
-        weft__inject_visiting(f->w->rt, item_of_fiber(f));
-    }
+/* By who has won the wait of a fiber, or holds what a thread waits for: the last access to it. */
+void weft__wait_over(waiter *me) {
+    if (me->f) return weft__wake(me->f);
+    _Atomic uint32_t *word = &me->woken;
+    atom_store_rel(word, 1);
+    weft__os_futex_wake(word, 1);
 }
 
-/* The place passes to the spawner that waits longest, if one does. */
-static void limit_give(runtime *rt) {
-    if (!rt->max_fibers) return;
-    spin_lock(&rt->limit_lock);
-    waiter *first = rt->limit_first;
-    if (first) {
-        rt->limit_first = (waiter *)first->next;
-        if (!rt->limit_first) rt->limit_last = &rt->limit_first;
-    } else {
-        atom_sub_ar(&rt->alive_fibers, 1);
-    }
-    spin_unlock(&rt->limit_lock);
-    fiber *f = thread_fiber();
-    if (first) waiter_wake(f && f->w->rt == rt ? f->w : NULL, first);
-}
-
-/* Under the lock, so that a place given back meanwhile is not missed: give looks under it too. */
-static bool limit_queue(runtime *rt, waiter *me) {
-    spin_lock(&rt->limit_lock);
-    bool got = limit_take(rt);
-    if (!got) {
-        me->next = 0;
-        *rt->limit_last = me;
-        rt->limit_last = (waiter **)&me->next;
-    }
-    spin_unlock(&rt->limit_lock);
-    return !got;
-}
-
-static void wait_woken(waiter *me) {
+void weft__wait_thread(waiter *me) {
     while (!atom_load_acq(&me->woken)) weft__os_futex_wait(&me->woken, 0, -1);
 }
 
-/* A fiber waits by yielding to a gate of its own: limit_give resumes it through its waiter, so it must be off its
- * stack before it is in the list; the after-switch action puts it there. */
-void weft__limit_park(worker *w, fiber *from, void *what) {
-    if (!limit_queue(w->rt, what)) weft__ready(w, from);
+/* The place passes to the spawner that waits longest, if one does.  The queue is locked while the count is changed, so
+ * that no place is missed by who is about to wait. */
+static WEFT_COLD void limit_give(runtime *rt) {
+    if (!rt->max_fibers) return;
+    uintptr_t word = 0;
+    queue_lock(&rt->limit_queue, &word);
+    waiter *first = NULL;
+    while (!first && queue_newest(word)) {
+        waiter *oldest = queue_newest(word)->next;
+        word = queue_unlink(word, oldest);
+        if (!oldest->f || wait_win(&oldest->f->winner, oldest->ticket, WAIT_WOKEN)) first = oldest;
+    }
+    if (!first) atom_sub_ar(&rt->alive_fibers, 1);
+    queue_unlock(&rt->limit_queue, word);
+    if (first) weft__wait_over(first);
 }
 
-static WEFT_COLD bool limit_wait(runtime *rt, fiber *f) {
-    waiter me = {0, f, 0};
-    if (limit_take(rt)) return true;
-    if (f) return fiber_suspend(f, (after){AFTER_LIMIT, f, NULL, &me});
-    if (limit_queue(rt, &me)) wait_woken(&me);
-    return true;
+void weft__limit_give(runtime *rt) { limit_give(rt); }
+
+static bool limit_have(void *rt) { return limit_take(rt); }
+
+static void limit_wait_thread(runtime *rt) {
+    waiter me = {.f = NULL};
+    uintptr_t word = 0;
+    queue_lock(&rt->limit_queue, &word);
+    bool got = limit_take(rt);
+    queue_unlock(&rt->limit_queue, got ? word : queue_link(word, &me));
+    if (!got) weft__wait_thread(&me);
+}
+
+static WEFT_COLD weft_exit limit_wait(runtime *rt, fiber *f) {
+    weft_exit why = success;
+    if (limit_take(rt)) return why;
+    if (!f) {
+        limit_wait_thread(rt);
+        return why;
+    }
+    waits_for(f, "a place below max_fibers", rt);
+    wait_on(f, &rt->limit_queue, NULL, limit_have, rt, &why);
+    return why;
 }
 
 /* ---- spawn -------------------------------------------------------------------------------------------- */
@@ -137,17 +173,44 @@ static inline void block_init(weft_fiber *s, runtime *rt, const weft_site *site,
                               uint64_t id) {
     s->rt = rt;
     s->exit = success;
-    s->name = NULL;
+    s->scope = &rt->root;
     atom_store_rlx(&s->on, NULL);
-    s->bound = BOUND_NOWHERE;
-    atom_store_rlx(&s->status, WEFT_STATUS_PENDING);
-    s->flags = 0;
-    s->cls = (uint8_t)cls;
-    s->size_class = (uint8_t)c;
-    atom_store_rlx(&s->home, BOUND_NOWHERE);
+    atom_store_rlx(&s->more, NULL);
+    /* From bound to special, in one store: both machines are little-endian. */
+    uint64_t small = (uint64_t)(cls & 7) << 56 | (uint64_t)(c & 3) << 59 | (uint64_t)WEFT_STATUS_PENDING << 32 | UINT32_MAX;
+    atom_store_rlx((_Atomic uint64_t *)(void *)&s->bound, small);
     s->task.site = (uintptr_t)site | WEFT__SPAWNED;
-    atom_store_rlx(&s->task.join, JOIN_PENDING);
+    atom_store_rlx(&s->task.place, 0);
+    atom_store_rlx(&s->task.join, 0);
     atom_store_rel(&s->id, id);
+}
+
+/* What the options ask for beyond the block.  False: no memory. */
+static WEFT_COLD bool block_options(weft_fiber *s, const weft_spawn_options *o) {
+    if (o->bound) s->bound = 0;
+    if (o->daemon) s->flags = SPAWN_DAEMON;
+    s->priority = (unsigned)o->priority & 3;
+    if (!o->name && !o->ready) return true;
+    spawn_more *m = weft__spawn_more(s);
+    if (m) m->name = o->name;
+    return m != NULL;
+}
+
+/* Where it belongs, and what it inherits from the fiber that spawns it.  NULL: done. */
+static WEFT_COLD const weft_exit *block_belongs(weft_fiber *s, fiber *f, const weft_spawn_options *o) {
+    static const weft_cause closed = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: the scope is closed; spawn before its end");
+    static const weft_cause memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: no memory for the fiber's locals");
+    static const weft_exit ended = {WEFT_EXIT_FAIL, WEFT_E_ENDED, &closed}, nomem = {WEFT_EXIT_FAIL, WEFT_E_NOMEM, &memory};
+    if (f && !weft__locals_inherit(f, s)) return &nomem;
+    weft__node *home = &s->rt->root;
+    if (o && o->scope)
+        home = &((weft__region *)o->scope)->node; /* a scope begins with its region */
+    else if (f && !(o && o->detached))
+        home = weft__node_home(f);
+    if (home == &s->rt->root) return NULL;
+    if (!weft__node_join(home, s)) return &ended;
+    s->scope = home;
+    return NULL;
 }
 
 /* Ids: {counter:40 | who:11 | 1}, so that workers number without asking each other and no id is 0. */
@@ -168,7 +231,13 @@ static weft_fiber *block_foreign(runtime *rt, unsigned c, uint64_t *id) {
 
 static bool forked(const runtime *rt) { return rt->pid != atom_load_rlx(&weft__os_process); }
 
-/* With options, a limit, or from another thread (f NULL). */
+static weft_exit give_up(weft_fiber *s, runtime *rt, weft_exit e) {
+    if (s) weft__block_free(s);
+    limit_give(rt);
+    return e;
+}
+
+/* With options, a limit, a scope, locals to inherit, or from another thread (f NULL). */
 static WEFT_COLD weft_exit begin_slow(weft_handle *out, runtime *rt, fiber *f, const weft_site *site, size_t bytes,
                                       const weft_spawn_options *o) {
     static const weft_spawn_options none;
@@ -177,20 +246,22 @@ static WEFT_COLD weft_exit begin_slow(weft_handle *out, runtime *rt, fiber *f, c
     stack_class cls = tiny ? STACK_2K : o->stack_bytes ? weft__stack_class_for(o->stack_bytes) : rt->stack_cls;
     if (cls == STACK_CLASSES || (!tiny && o->stack_bytes && o->stack_bytes < WEFT_STACK_MIN))
         return FAILED(WEFT_E_INVALID, "weft_spawn: stack_bytes is below WEFT_STACK_MIN or above 8 MiB");
+    if ((unsigned)o->priority >= PRIORITIES)
+        return FAILED(WEFT_E_INVALID, "weft_spawn: priority is none of WEFT_PRIORITY_LOW, NORMAL and HIGH");
     if (forked(rt)) return FAILED(WEFT_E_FORKED, "weft_spawn: the runtime belongs to the parent of this process");
-    if (rt->max_fibers && !limit_wait(rt, f))
-        return FAILED(WEFT_E_NOMEM, "weft_spawn: no stack to wait on for a place below max_fibers");
+    if (atom_load_rlx(&rt->refusing) && !(f && !atom_load_rlx(&rt->closing_hard)))
+        return FAILED(WEFT_E_CLOSED, "weft_spawn: the runtime is shutting down");
+    weft_exit waited = rt->max_fibers ? limit_wait(rt, f) : success;
+    if (!weft_ok(waited)) return waited;
     unsigned c = class_for(bytes);
     uint64_t id;
     weft_fiber *s = f ? block_here(f->w, c, &id) : block_foreign(rt, c, &id);
-    if (!s) {
-        limit_give(rt);
-        return FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for another fiber");
-    }
+    if (!s) return give_up(NULL, rt, FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for another fiber"));
     block_init(s, rt, site, c, cls, id);
-    s->name = o->name;
-    if (o->bound) s->bound = 0;
-    if (o->daemon) s->flags = SPAWN_DAEMON;
+    if (!block_options(s, o)) return give_up(s, rt, FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for a fiber's options"));
+    const weft_exit *why = block_belongs(s, f, o);
+    if (why) return give_up(s, rt, *why);
+    s->special = s->bound != BOUND_NOWHERE || s->flags || s->priority || s->scope != &rt->root || atom_load_rlx(&s->more);
     *out = (weft_handle){s, id};
     return success;
 }
@@ -214,7 +285,8 @@ weft_exit weft__spawn_begin(weft_handle *out, const weft_site *site, size_t byte
         return begin_foreign(out, site, bytes, o);
     worker *w = f->w;
     runtime *rt = w->rt;
-    if (WEFT_UNLIKELY(o || rt->max_fibers || forked(rt))) return begin_slow(out, rt, f, site, bytes, o);
+    if (WEFT_UNLIKELY(o || atom_load_rlx(&rt->spawn_slow) || forked(rt) || f->pub.scope != &f->base || f->strand || f->locals))
+        return begin_slow(out, rt, f, site, bytes, o);
     unsigned c = class_for(bytes);
     uint64_t id;
     weft_fiber *s = block_here(w, c, &id);
@@ -234,219 +306,17 @@ void weft__spawn_go(weft_handle h, bool nobody) {
     if (WEFT_LIKELY(f && f->w->rt == rt)) {
         worker *w = f->w;
         if (counted) atom_store_rlx(&w->spawned, atom_load_rlx(&w->spawned) + 1);
-        atom_store_rlx(&s->home, w->index);
-        weft__ready_task(w, &s->task);
+        atom_store_rlx(&s->home, (uint16_t)w->index);
+        if (WEFT_LIKELY(s->priority == PRIORITY_NORMAL))
+            weft__ready_task(w, &s->task);
+        else
+            weft__ready_special(w, item_of_task(&s->task));
         return;
     }
     weft_runtime *handle = rt->handle;
+    weft__foreign_begins(rt); /* until it is to be found */
     if (counted) atom_add_ar(&rt->foreign_spawned, 1);
     weft__inject(rt, item_of_task(&s->task));
+    weft__foreign_ends(rt);
     weft__registry_leave(handle);
-}
-
-/* ---- the end ------------------------------------------------------------------------------------------ */
-
-/* Wakes the waiters in the order they came; unless there is one already, the first fiber among them is returned
- * instead, to be switched to. */
-static WEFT_COLD fiber *wake_all(worker *w, uintptr_t newest, fiber *next) {
-    waiter *oldest = NULL;
-    for (waiter *it = (waiter *)newest; it;) {
-        waiter *older = (waiter *)it->next;
-        it->next = (uintptr_t)oldest;
-        oldest = it;
-        it = older;
-    }
-    while (oldest) {
-        waiter *it = oldest;
-        oldest = (waiter *)it->next;
-        if (!next && it->f && it->f->w->rt == w->rt && (it->f->bound == BOUND_NOWHERE || it->f->bound == w->index))
-            next = it->f;
-        else
-            waiter_wake(w, it);
-    }
-    return next;
-}
-
-/* What weft_fail said goes into the block: fields one by one, and only if there is something, since a copy of 16 bytes
- * just written by halves stalls the processor. */
-WEFT_COLD void weft__spawn_failed(fiber *self, weft_fiber *s) {
-    s->exit = self->exit;
-    self->exit = success;
-}
-
-/* The task of a fiber that helps (weft__help): put aside, and back afterwards. */
-fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s) {
-    weft_task *task = self->task;
-    weft_fiber *outer = self->self;
-    weft_exit exit = self->exit;
-    uint32_t bound = self->bound;
-    fiber *then = self->then;
-    self->then = NULL;
-    self->exit = success;
-    fiber *next = spawn_run(self, s);
-    self->task = task;
-    self->self = outer;
-    self->exit = exit;
-    self->bound = bound;
-    self->then = then;
-    return next;
-}
-
-/* The rare things at the end of a fiber. */
-WEFT_COLD fiber *weft__spawn_end_slow(worker *w, weft_fiber *s, uintptr_t old, fiber *next) {
-    if (old & END_DROPPED) block_free(s);
-    if (old & ~END_FLAGS) next = wake_all(w, old & ~END_FLAGS, next);
-    return next;
-}
-
-void weft__limit_give(runtime *rt) { limit_give(rt); }
-
-bool weft__drained(runtime *rt) {
-    uint64_t ended = 0, spawned = 0;
-    for (unsigned i = 0; i < rt->n_workers; i++) ended += atom_load_acq(&rt->workers[i].ended);
-    for (unsigned i = 0; i < rt->n_workers; i++) spawned += atom_load_rlx(&rt->workers[i].spawned);
-    return ended == spawned + atom_load_acq(&rt->foreign_spawned);
-}
-
-/* ---- await -------------------------------------------------------------------------------------------- */
-
-/* A handle that was dropped is none, even while the fiber runs on; but a fiber may ask about itself. */
-static inline bool live(weft_handle h) {
-    return h.fiber && atom_load_rlx(&h.fiber->id) == h.id && !(atom_load_rlx(&h.fiber->task.join) & END_DROPPED);
-}
-static bool known(weft_handle h) {
-    fiber *f = thread_fiber();
-    return live(h) || (h.fiber && f && f->self == h.fiber && atom_load_rlx(&h.fiber->id) == h.id);
-}
-
-bool weft__waiter_add(weft_fiber *s, waiter *w) { return end_await(&s->task.join, (uintptr_t)w, &w->next); }
-
-static void await_on_thread(weft_fiber *s) {
-    waiter me = {0, NULL, 0};
-    if (weft__waiter_add(s, &me)) wait_woken(&me);
-}
-
-/* Unstarted, and in this worker's own queue?  Then take it out. */
-static inline bool take_unstarted(worker *w, weft_fiber *s) {
-    if (s->rt != w->rt || atom_load_rlx(&s->home) != w->index) return false;
-    if (atom_load_rlx(&s->status) != WEFT_STATUS_PENDING) return false;
-    item i = item_of_task(&s->task);
-    if (w->queue.runnext == i)
-        w->queue.runnext = 0;
-    else
-        fifo_remove(&w->queue.mine, i);
-    return true;
-}
-
-/* No stack to leave this one for.  Run what is awaited on it, if it has not started: a task run here must end before this
- * one goes on, so it had better be the one this one waits for.  Else whatever is ready. */
-static WEFT_COLD void await_without_stack(fiber *f, weft_fiber *s) {
-    while (!end_done(&s->task.join)) {
-        if (!take_unstarted(f->w, s)) {
-            weft__help(f);
-            continue;
-        }
-        fiber *next = weft__task_run(f, &s->task);
-        if (next) weft__ready(f->w, next);
-    }
-}
-
-/* Unstarted and still in this worker's own queue: take it out and run it now, on a carrier.  Not on this stack: an await
- * may have to end before what it waits for (weft/fiber.h).  The carrier knows who waits, so no waiter is added: if the
- * task suspends, the carrier is its fiber and `then` stays with it. */
-SWITCH_INLINE bool await_now(fiber *f, weft_fiber *s) {
-    worker *w = f->w;
-    if (!take_unstarted(w, s)) return false;
-    fiber *carrier = weft__carrier_get(w);
-    if (WEFT_UNLIKELY(!carrier)) {
-        weft__ready_task(w, &s->task);
-        return false;
-    }
-    carrier->first = &s->task;
-    carrier->then = f;
-    if (f->self) atom_store_rlx(&f->self->status, WEFT_STATUS_SUSPENDED);
-    fiber_hand_over(f, carrier);
-    if (f->self) atom_store_rlx(&f->self->status, WEFT_STATUS_RUNNING);
-    return true;
-}
-
-/* Ready, and next on this worker: switch to it.  Nobody else can, so it may be told who waits without a waiter. */
-SWITCH_INLINE bool await_next(fiber *f, weft_fiber *s) {
-    worker *w = f->w;
-    fiber *to = atom_load_rlx(&s->on);
-    if (!to || w->queue.runnext != item_of_fiber(to) || to->then || to->self != s) return false;
-    w->queue.runnext = 0;
-    to->then = f;
-    if (f->self) atom_store_rlx(&f->self->status, WEFT_STATUS_SUSPENDED);
-    fiber_hand_over(f, to);
-    if (f->self) atom_store_rlx(&f->self->status, WEFT_STATUS_RUNNING);
-    return true;
-}
-
-SWITCH_INLINE void await_on_fiber(fiber *f, weft_fiber *s) {
-    waiter me = {0, f, 0};
-    if (WEFT_UNLIKELY(f->anchor != f->pub.head)) weft__share_all(f);
-    if (await_now(f, s) || await_next(f, s)) return;
-    if (!fiber_suspend(f, (after){AFTER_AWAIT, f, &s->task, &me})) await_without_stack(f, s);
-}
-
-weft_exit weft_fiber_await(weft_handle h) {
-    weft_fiber *s = h.fiber;
-    if (WEFT_UNLIKELY(!live(h))) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
-    if (!end_done(&s->task.join)) {
-        fiber *f = thread_fiber();
-        if (WEFT_UNLIKELY(f && f->self == s)) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
-        if (f)
-            await_on_fiber(f, s);
-        else
-            await_on_thread(s);
-    }
-    return s->exit;
-}
-
-weft_err weft_fiber_drop(weft_handle h) {
-    weft_fiber *s = h.fiber;
-    if (WEFT_UNLIKELY(!live(h))) return WEFT_E_STALE;
-    uintptr_t old = end_drop(&s->task.join);
-    if (WEFT_UNLIKELY(old & END_DROPPED)) return WEFT_E_STALE;
-    if (old & END_DONE) block_free(s);
-    return WEFT_OK;
-}
-
-/* ---- yield -------------------------------------------------------------------------------------------- */
-
-weft_exit weft_yield(void) {
-    fiber *f = thread_fiber();
-    if (!f) return success;
-    worker *w = f->w;
-    if (weft__queue_empty(w)) {
-        weft__queue_collect(w, true);
-        if (weft__attn()) weft__attend(f);
-        bool stopping = atom_load_rlx(&w->rt->stopping); /* only daemons are left, and leave by yielding */
-        if (weft__queue_empty(w) && deque_size(&w->deque) == 0 && !stopping) return success;
-    }
-    fiber_yield(f);
-    return success;
-}
-
-/* ---- questions ---------------------------------------------------------------------------------------- */
-
-weft_status weft_fiber_status(weft_handle h) {
-    if (!known(h)) return WEFT_STATUS_NONE;
-    return (weft_status)atom_load_rlx(&h.fiber->status);
-}
-
-const weft_site *weft_fiber_site(weft_handle h) {
-    return known(h) ? (const weft_site *)(h.fiber->task.site & ~(uintptr_t)WEFT__JOINED) : NULL;
-}
-
-const char *weft_fiber_name(weft_handle h) {
-    if (!known(h)) return NULL;
-    return h.fiber->name ? h.fiber->name : weft_fiber_site(h)->name;
-}
-
-weft_handle weft_self(void) {
-    fiber *f = thread_fiber();
-    if (!f || !f->self) return (weft_handle){NULL, 0};
-    return (weft_handle){f->self, atom_load_rlx(&f->self->id)};
 }

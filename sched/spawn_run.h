@@ -6,36 +6,52 @@
 
 #include "sched/switch.h"
 
-void weft__spawn_failed(fiber *self, weft_fiber *s);
-fiber *weft__spawn_end_slow(worker *w, weft_fiber *s, uintptr_t old, fiber *next);
+void weft__spawn_exit(fiber *self, weft_fiber *s);
+fiber *weft__spawn_end_slow(worker *w, weft_fiber *s, bool waiters, fiber *next);
 fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s);
 void weft__limit_give(runtime *rt);
 
-/* Run s on the stack of `self`, a carrier without a task; returns the fiber to go on with, or NULL. */
-SWITCH_INLINE fiber *spawn_run(fiber *self, weft_fiber *s) {
-    const weft_site *site = (const weft_site *)(s->task.site & ~(uintptr_t)WEFT__JOINED);
-    uint64_t counted = !(s->flags & SPAWN_DAEMON);
+/* Bound, of another priority, a daemon.  Returns whether it is counted. */
+bool weft__spawn_special(fiber *self, weft_fiber *s);
+/* May it run?  Not if it was asked to stop before; and what it inherits is set up. */
+bool weft__spawn_starts(fiber *self, weft_fiber *s);
+
+/* Run s on the stack of `self`, a carrier without a task; returns the fiber to go on with, or NULL.  helping: on top of a
+ * task that waits. */
+SWITCH_INLINE fiber *spawn_run(fiber *self, weft_fiber *s, bool helping) {
+    const weft_site *site = spawn_site(s);
+    runtime *rt = self->w->rt;
+    uint64_t counted = 1;
     weft_task *head = self->pub.head;
-    if (WEFT_UNLIKELY(s->bound != BOUND_NOWHERE)) self->bound = s->bound = self->w->index;
+    if (WEFT_UNLIKELY(s->special)) counted = weft__spawn_special(self, s);
     self->self = s;
     self->task = &s->task;
-    atom_store_rlx(&s->on, self);
+    if (!helping) {
+        self->base.outer = s->scope;
+        atom_store_rlx(&self->base.state, NODE_PUBLISHED); /* known through the handle, and to its scope */
+        self->pub.epoch = atom_load_seq(&rt->epoch);
+        atom_store_rel(&s->on, self);
+    }
     atom_store_rlx(&s->status, WEFT_STATUS_RUNNING);
-    site->run(&s->task, head);
+    bool plain = !s->special && !atom_load_seq(&s->asked) && !atom_load_rlx(&rt->root.state);
+    if (WEFT_LIKELY(plain) || weft__spawn_starts(self, s)) site->run(&s->task, head);
     if (WEFT_UNLIKELY(self->pub.head != head)) weft__check_joined(self, &s->task, head);
+    if (WEFT_LIKELY(plain && weft_ok(self->exit) && !self->odd))
+        atom_store_rlx(&s->status, WEFT_STATUS_DONE);
+    else
+        weft__spawn_exit(self, s);
+    atom_store_rlx(&s->on, NULL);
     self->self = NULL;
     self->task = NULL;
-    self->bound = BOUND_NOWHERE;
-    bool ok = weft_ok(self->exit);
-    if (WEFT_UNLIKELY(!ok)) weft__spawn_failed(self, s);
-    atom_store_rlx(&s->on, NULL);
-    atom_store_rlx(&s->status, ok ? WEFT_STATUS_DONE : WEFT_STATUS_FAILED);
+    self->where = WHERE_ANY;
     worker *w = self->w;
-    runtime *rt = w->rt;
     fiber *next = self->then;
+    if (WEFT_UNLIKELY(next && self->then_ticket && !wait_win(&next->winner, self->then_ticket, WAIT_WOKEN))) next = NULL;
     self->then = NULL;
-    uintptr_t old = end_finish(&s->task.join); /* the last access to *s */
-    if (WEFT_UNLIKELY(old)) next = weft__spawn_end_slow(w, s, old, next);
+    self->then_ticket = 0;
+    uintptr_t word;
+    bool alone = end_finish(&s->task.join, &word); /* the last access to *s */
+    if (WEFT_UNLIKELY(!alone || word)) next = weft__spawn_end_slow(w, s, !alone, next);
     if (WEFT_UNLIKELY(rt->max_fibers)) weft__limit_give(rt);
     atom_store_rel(&w->ended, atom_load_rlx(&w->ended) + counted);
     if (WEFT_UNLIKELY(atom_load_rlx(&rt->draining))) weft__drain_look(rt);

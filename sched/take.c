@@ -23,13 +23,13 @@
 #define LOOK_TICKS_US 1 /* look this long for a stolen child to end before leaving the stack */
 
 static const weft_site *site_of(const weft_task *t) {
-    return (const weft_site *)(t->site & ~(uintptr_t)WEFT__JOINED);
+    return (const weft_site *)(t->site & ~(uintptr_t)WEFT__SITE_BITS);
 }
 
 /* The newest child must lie in a live frame: below `sp`, on this stack, nothing is alive. */
 static void check_alive(const fiber *f, const char *sp) {
     const char *head = (const char *)f->pub.head;
-    if (WEFT_LIKELY(head == (const char *)&f->pub.root || head < f->stk.lo || head >= sp)) {
+    if (WEFT_LIKELY(head == (const char *)&f->root || head < f->stk.lo || head >= sp)) {
         if (WEFT__RARE) weft__audit_children(f);
         return;
     }
@@ -47,6 +47,7 @@ uintptr_t weft__fork_slow_at(weft_task *t, const weft_site *site, weft_task *hea
         return 1;
     }
     check_alive(f, sp);
+    weft__attend_timers(f->w);
     if (head && head != f->pub.head)
         weft__misuse("a kernel forked '%s' at %s:%d below a head that is not the newest child; pass on the head "
                      "that weft_kernel_fork returned, and join in reverse order",
@@ -129,6 +130,7 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
         return true;
     }
     check_alive(f, sp);
+    weft__attend_timers(f->w);
     bool shared = t->site & WEFT__SHARED, mine = !shared;
     unlink_child(f, t);
     if (shared) mine = take_back(f, t); /* before others are offered on top of it */
@@ -137,7 +139,7 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
         wait_for(f, t);
     else if (stack_is_short(f) && run_elsewhere(f, t))
         mine = false;
-    if (!mine && WEFT_UNLIKELY(atom_load_rlx(&t->place) != 0)) weft__expect(exit_unpack(atom_load_rlx(&t->place)));
+    if (!mine && WEFT_UNLIKELY(atom_load_rlx(&t->place) != 0)) weft__exit_record(exit_unpack(atom_load_rlx(&t->place)));
     t->site = WEFT__JOINED;
     return mine;
 }

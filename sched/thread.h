@@ -17,6 +17,7 @@
 /* Bit 0 is set in each: join tests it together with the low bit of a descriptor. */
 enum {
     ATTN_WANT = 1,      /* a worker without work asks for some */
+    ATTN_TICK = 4 | 1,  /* the monitor: timers are overdue */
     ATTN_PLAIN = 2 | 1, /* no runtime on this thread */
 };
 

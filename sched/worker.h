@@ -12,8 +12,11 @@
 #include "sched/deque.h"
 #include "sched/fiber.h"
 #include "sched/idle.h"
+#include "sched/offload.h"
 #include "sched/queue.h"
 #include "sched/spawn.h"
+#include "sched/timeline.h"
+#include "sched/wheel.h"
 #include <weft/runtime.h>
 
 /* WEFT_DEBUG 2 forces the rare paths: every fork offers all children, rings start at 4 slots, one carrier is kept,
@@ -41,6 +44,8 @@ struct worker {
     void **thread_exceptions; /* this thread's C++ exception state, NULL without the C++ runtime */
     stack_cache *stacks;
     slab_cache *blocks[SPAWN_CLASSES]; /* of spawned fibers; opened at first use */
+    const weft_cause *last_why; /* of the last interrupt from here: a reference */
+    slab_cache *limits;   /* of timed waits; opened at first use */
     uint64_t ids;         /* spawned here so far: the next id */
     _Atomic uint64_t spawned, ended; /* daemons not counted; owner writes, the closing thread reads */
     uint64_t rng;         /* victim order */
@@ -49,9 +54,12 @@ struct worker {
     unsigned unpaid;      /* offers in a row that did not pay, at most UNPAID_MAX (share.c) */
     uint64_t ask_after;   /* thief: do not ask for work before (ticks) */
     uint64_t ask_pause;   /* thief: current pause between requests (ticks) */
+    wheel wheel;          /* its timers; others may cancel and serve them (sched/wheel.h) */
     ctx thread;           /* the thread's own stack, while the worker is in its loop */
     os_thread os;
     bool started;
+    bool children_first;  /* at the last dispatch of the loop its shared children came before ready work */
+    bool timed;           /* its own timers woke it, and it has not slept since */
     worker_stats stats;
 
     /* owner and thieves */
@@ -103,8 +111,8 @@ struct runtime {
     _Atomic uint64_t foreign_spawned;
     uint64_t max_fibers;                         /* 0: no limit */
     _Atomic uint64_t alive_fibers;               /* counted only with a limit */
-    spin limit_lock;                             /* the list below */
-    waiter *limit_first, **limit_last;           /* spawners at the limit */
+    wait_queue limit_queue;                      /* spawners at the limit */
+    _Atomic uint32_t spawn_slow;                 /* there is a limit, or it is being shut down */
     _Atomic uint64_t daemons;                    /* ever spawned: some may be left when it is closed */
     _Atomic uint32_t drain;                      /* futex: the closing thread waits for fibers to end */
     _Atomic uint32_t visitors;                   /* threads that wake a fiber of this runtime from outside */
@@ -114,10 +122,43 @@ struct runtime {
 
     _Alignas(WEFT__LINE) idle idle;
 
+    /* cancellation (sched/cancel.h): read at every cancellation point, written by cancels */
+    _Alignas(WEFT__LINE) _Atomic uint64_t epoch;
+    _Atomic uint32_t forced; /* masks do not count any more: a deadlock is being undone */
+    weft__node root;         /* the outermost node */
+    spin interrupt_lock;     /* fiber.waits_end_of */
+    spin walk_lock;          /* sched/cancel.c: scopes that a detached fiber may just be looking at */
+
+    /* time (sched/clock.h, sched/quiet.h) */
+    weft_clock clock;        /* constant after start */
+    bool watched;            /* constant after start: somebody wants to know when all is at rest */
+    _Alignas(WEFT__LINE) _Atomic int64_t virtual_now;
+    timeline timeline;
+    slab_pool *limits;       /* constant after start */
+    _Atomic uint64_t claims; /* sleepers about to wake, ever */
+    bool was_unfinished;     /* under quiet_lock: at the last look for rest */
+    spin quiet_lock;         /* who looks whether all is at rest; the next two */
+    struct advance *advance; /* a manual clock is being advanced */
+    unsigned deadlocked;     /* how often everything was told to stop because of it */
+    bool in_run;             /* constant after start: opened by weft_run */
+    _Atomic uint32_t advancing; /* is there one?  For a glance */
+    _Atomic uint64_t progress;   /* steps of a virtual clock */
+    _Atomic uint64_t foreign;    /* announced work outside: offloads, external promises */
+    offload offload;
+    _Atomic uint32_t roots;      /* tasks from plain threads that have not ended */
+
+    /* shutdown, and hooks of the program */
+    _Atomic uint32_t refusing;   /* no new fibers from outside */
+    _Atomic uint32_t closing_hard; /* nor from inside */
+    weft_unobserved_fn *on_unobserved;
+    weft_report_fn *on_report;
+    void *hook_arg;
+
     /* monitor */
     os_thread monitor;
     bool monitor_started;
-    _Atomic uint32_t monitor_stop; /* futex */
+    _Atomic uint32_t monitor_word; /* futex */
+    uint64_t parks_seen;           /* the monitor's */
 };
 
 /* ---- ready work (sched/queue.h), inlined; owner of w ------------------------------------------------- */
@@ -133,31 +174,35 @@ static inline void ready_item(worker *w, item i) {
 /* f is resumable; one bound elsewhere is sent there. */
 static inline void weft__ready(worker *w, fiber *f) {
     if (WEFT__RARE && weft__ready_elsewhere(w, f)) return;
-    if (WEFT_LIKELY(f->bound == BOUND_NOWHERE))
+    if (WEFT_LIKELY(f->where == WHERE_ANY))
         ready_item(w, item_of_fiber(f));
-    else if (f->bound == w->index)
-        fifo_push(&w->queue.bound, item_of_fiber(f));
     else
-        weft__ready_slow(w, item_of_fiber(f));
+        weft__ready_special(w, item_of_fiber(f));
 }
 
 /* May f run on w?  If not, it was sent to where it may. */
 static inline bool weft__may_run_here(worker *w, fiber *f) {
     if (WEFT_LIKELY(f->bound == BOUND_NOWHERE) || f->bound == w->index) return true;
-    weft__ready_slow(w, item_of_fiber(f));
+    weft__queue_put(w, item_of_fiber(f));
     return false;
 }
 
 static inline void weft__ready_task(worker *w, weft_task *t) { ready_item(w, item_of_task(t)); }
 
 /* f goes to the end of the line (yield). */
-static inline void weft__ready_last(worker *w, fiber *f) { weft__queue_behind(&w->queue, item_of_fiber(f)); }
+static inline void weft__ready_last(worker *w, fiber *f) {
+    if (WEFT_LIKELY(f->where == WHERE_ANY))
+        weft__queue_behind(&w->queue, item_of_fiber(f));
+    else
+        weft__queue_put(w, item_of_fiber(f));
+}
 
 static inline bool weft__queue_empty(const worker *w) { return queue_is_empty(&w->queue); }
 
 /* A thousand ready fibers do not fit into the first cache, and which comes next is known: its control block is fetched two
  * turns ahead, its frame one. */
 static inline void prefetch_next(const queue *q) {
+    __asm__ volatile(""); /* or gcc takes it for a function without effect and drops the call */
     if (q->mine.n < 2) return;
     item next = q->mine.first, after = item_link(next)->next;
     const fiber *f = item_fiber(next);
@@ -168,13 +213,14 @@ static inline void prefetch_next(const queue *q) {
     const char *block = item_fiber(after) ? (const char *)item_fiber(after) : (const char *)item_task(after);
     __builtin_prefetch(block);
     __builtin_prefetch(block + 64);
+    __builtin_prefetch(block + 128);
 }
 
 /* What to run next, 0 if nothing is at hand. */
 static inline item weft__queue_pop(worker *w) {
     queue *q = &w->queue;
     q->sharing = false;
-    if (WEFT_UNLIKELY(++q->turn % FAIR_TURNS == 0)) return weft__queue_pop_slow(w);
+    if (WEFT_UNLIKELY(++q->turn % FAIR_TURNS == 0 || q->high.n != 0)) return weft__queue_pop_slow(w);
     if (q->runnext && q->streak < RUNNEXT_MOST) {
         item i = q->runnext;
         q->runnext = 0;
@@ -210,6 +256,7 @@ static inline void weft__carrier_put(worker *w, fiber *f) {
     w->n_carriers++;
 }
 
+enum { MONITOR_AWAKE, MONITOR_RESTS, MONITOR_STOP };
 enum { GATE_SHUT, GATE_OPEN, GATE_ABANDONED };
 
 static inline void worker_count(_Atomic uint64_t *counter) {
@@ -224,7 +271,7 @@ static inline void worker_count_by(_Atomic uint64_t *counter, uint64_t n) {
 /* The body of a worker's thread. */
 void weft__worker_thread(void *worker);
 /* Tell the plain thread that waits for this root task.  The last access to it. */
-void weft__root_done(root_task *root, weft_exit exit);
+void weft__root_done(runtime *rt, root_task *root, weft_exit exit);
 /* A fiber ended while the runtime is being closed: was it the last? */
 void weft__drain_look(runtime *rt);
 
@@ -242,9 +289,8 @@ void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head);
 /* ---- spawn.c ---------------------------------------------------------------------------------------- */
 
 bool weft__spawn_open(runtime *rt);  /* pools of blocks; false: no memory, close it all the same */
+void weft__spawn_abandon(runtime *rt); /* what live daemons have beside their blocks is freed */
 void weft__spawn_close(runtime *rt); /* frees all blocks, live daemons included */
-/* After-switch action of a spawner at the limit: into the list, or ready at once. */
-void weft__limit_park(worker *w, fiber *from, void *waiter);
 
 /* ---- search.c --------------------------------------------------------------------------------------- */
 
@@ -266,11 +312,15 @@ void weft__work_injected(runtime *rt);
 void weft__ask_for_others(worker *w);
 /* Something was put into this worker's inbox. */
 void weft__wake_this(worker *w);
+/* A timer was armed on this worker's wheel by somebody else. */
+void weft__wake_for_timer(worker *w);
 /* Let every sleeping worker look around (shutdown). */
 void weft__wake_all(runtime *rt);
 
 /* ---- share.c ---------------------------------------------------------------------------------------- */
 
+/* The monitor says that timers are overdue: serve them.  At polls. */
+void weft__attend_timers(worker *w);
 /* Somebody wants this worker's attention: offer private children of the running fiber. */
 void weft__attend(fiber *f);
 /* Offer all private children: the fiber is about to leave the worker. */
@@ -283,5 +333,10 @@ void weft__offer_waited(worker *w);
 
 void weft__monitor_start(runtime *rt); /* goes on without one if there is no thread to be had */
 void weft__monitor_stop(runtime *rt);
+void weft__monitor_wake(runtime *rt);
+/* Something was armed, or has to be watched: look soon. */
+static inline void weft__monitor_look(runtime *rt) {
+    if (WEFT_UNLIKELY(atom_load_rlx(&rt->monitor_word) == MONITOR_RESTS)) weft__monitor_wake(rt);
+}
 
 #endif

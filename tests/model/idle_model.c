@@ -13,10 +13,10 @@
 #include <string.h>
 
 enum { WORKERS_MAX = 3 };
-enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED };
+enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED, P_TIMED };
 
 static idle d;
-static _Atomic uint32_t q, permit[WORKERS_MAX], started;
+static _Atomic uint32_t q, permit[WORKERS_MAX], started, tick; /* tick: the time of worker 0 has come */
 static model_data content, reason[WORKERS_MAX]; /* what an item holds; why a worker was woken */
 
 /* Where each thread is in its loop; with the place in the protocol that is all its later steps depend on. */
@@ -28,7 +28,7 @@ static void forget(unsigned self, unsigned place) {
 
 /* Mutants by flag. */
 static bool no_notify, notify_first, no_retest, no_rescan, no_chain, bit_last, rescan_first, keep_bit,
-    retest_once;
+    retest_once, time_without_claim;
 
 static unsigned items(void) {
     return (unsigned)model_instance_->param[P_ITEMS];
@@ -40,6 +40,7 @@ static void setup(void) {
     d.workers = (unsigned)param[P_WORKERS];
     atomic_init(&q, 0);
     atomic_init(&started, 0);
+    atomic_init(&tick, 0);
     for (unsigned i = 0; i < WORKERS_MAX; i++) atomic_init(&permit[i], 0);
     atomic_init(&d.mask[0], (uint64_t)param[P_PARKED]);
     memset(&content, 0, sizeof content);
@@ -76,13 +77,29 @@ static bool awake(void *p) {
     return model_peek((_Atomic uint32_t *)p) != 0 || model_peek(&started) >= items();
 }
 
-void weft__idle_sleep(idle *x, unsigned worker) {
+static bool awake_or_time(void *p) { return awake(p) || model_peek(&tick) == 1; }
+
+bool weft__idle_sleep(idle *x, unsigned worker) {
     (void)x;
     forget(worker, 2);
-    model_await(awake, &permit[worker]);
-    if (!atom_load_acq(&permit[worker])) model_exit(); /* all items have started: the end */
+    bool timed = worker == 0 && model_instance_->param[P_TIMED];
+    model_await(timed ? awake_or_time : awake, &permit[worker]);
+    if (!atom_load_acq(&permit[worker])) {
+        if (!timed || atom_load_acq(&tick) != 1) model_exit(); /* all items have started: the end */
+        atom_store_rlx(&tick, 2);
+        return false;
+    }
     model_check(model_read(&reason[worker]) == 7);
     atom_store_rlx(&permit[worker], 0);
+    return true;
+}
+
+/* Rest is in the quiet model. */
+void weft__idle_claimed(idle *x) { (void)x; }
+
+bool weft__idle_rest(idle *x, unsigned worker) {
+    (void)x, (void)worker;
+    return false;
 }
 
 /* ---- mutants of its steps ------------------------------------------------------------------------------ */
@@ -103,7 +120,8 @@ static bool park_mutant(unsigned worker, bool searching) {
         if (keep_bit) return false;
         if (idle_claim(&d, worker)) return false;
     }
-    weft__idle_sleep(&d, worker);
+    while (!weft__idle_sleep(&d, worker))
+        if (time_without_claim || idle_claim(&d, worker)) return false;
     return true;
 }
 
@@ -178,7 +196,11 @@ static void worker(unsigned self) {
     bool parked = model_instance_->param[P_PARKED] >> self & 1;
     bool searching = false;
     if (parked) {
-        weft__idle_sleep(&d, self);
+        while (!weft__idle_sleep(&d, self))
+            if (time_without_claim || idle_claim(&d, self)) {
+                idle_search(&d);
+                break;
+            }
         searching = true;
     } else if (may_search()) {
         idle_search(&d);
@@ -191,7 +213,7 @@ static void worker(unsigned self) {
             run_item();
         }
         forget(self, 4 + searching);
-        bool mutated = bit_last || rescan_first || keep_bit;
+        bool mutated = bit_last || rescan_first || keep_bit || time_without_claim;
         searching = mutated ? park_mutant(self, searching) : idle_park(&d, self, searching);
         if (!searching) {
             idle_search(&d);
@@ -205,6 +227,8 @@ static void worker(unsigned self) {
 static void thread(unsigned self) {
     if (self == d.workers)
         producer();
+    else if (self > d.workers)
+        atom_store_rel(&tick, 1);
     else
         worker(self);
 }
@@ -214,12 +238,15 @@ static void finish(void) {
 }
 
 static const model_instance instances[] = {
-    /* workers + 1 threads: {workers, items, rounds, throttle, mask of those asleep at the start} */
+    /* workers + 1 threads: {workers, items, rounds, throttle, mask of those asleep at the start,
+     * one more thread: worker 0 sleeps until a time} */
     {.name = "one-item", .threads = 3, .param = {2, 1, 3, 0, 0}},
     {.name = "two-items", .threads = 3, .param = {2, 2, 3, 0, 0}},
     {.name = "throttled", .threads = 3, .param = {2, 2, 2, 1, 0}},
     {.name = "parked", .threads = 3, .param = {2, 2, 3, 0, 1}},
     {.name = "one-worker", .threads = 2, .param = {1, 1, 5, 0, 0}},
+    {.name = "timed", .threads = 3, .param = {1, 1, 4, 0, 1, 1}},
+    {.name = "two-timed", .threads = 4, .param = {2, 2, 3, 0, 3, 1}},
     {.name = "three-workers", .threads = 4, .param = {3, 2, 3, 0, 7}},
     {.name = "three-asleep", .threads = 4, .param = {3, 3, 3, 0, 7}, .sc = true},
     {.name = "three-throttled", .threads = 4, .param = {3, 3, 3, 1, 0}, .sc = true},
@@ -246,6 +273,7 @@ static const model_mutant mutants[] = {
     {"no-chained-wake", "two-items", &no_chain, NULL, NULL, NULL},
     {"bit-after-count", "two-items", &bit_last, NULL, NULL, NULL},
     {"rescan-before-count", "two-items", &rescan_first, NULL, NULL, NULL},
+    {"time-without-claim", "two-timed", &time_without_claim, NULL, NULL, NULL},
     {"bit-kept-after-rescan", "two-items", &keep_bit, NULL, NULL, NULL},
     {0},
 };

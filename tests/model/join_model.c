@@ -21,10 +21,13 @@ static model_data result, context, round_; /* round_: the fiber's own variable *
 static model_count running_;
 
 /* Mutants by flag. */
-static bool touch_after_finish, save_after_park, finish_by_two, touch_after_park, resume_always;
+static bool touch_after_finish, save_after_park, finish_by_two, touch_after_park, resume_always, pending_bare;
+
+/* The word of round n: what it carries differs from round to round. */
+static uintptr_t pending(uint64_t round) { return join_pending((const void *)(uintptr_t)(8 * round)); }
 
 static void setup(void) {
-    atomic_init(&word, JOIN_PENDING);
+    atomic_init(&word, pending(0));
     atomic_init(&offered, NOTHING);
     memset(&result, 0, sizeof result);
     memset(&context, 0, sizeof context);
@@ -39,7 +42,7 @@ static void on_fiber(int change) {
 }
 
 static void fork_child(void) {
-    model_reuse(&word, JOIN_PENDING);
+    model_reuse(&word, pending(model_read(&round_)));
     model_write(&result, 0);
     atom_add_seq(&offered, TASK - NOTHING);
 }
@@ -89,9 +92,27 @@ static uintptr_t finish_in_two_steps(void) {
     return waiter;
 }
 
+static uintptr_t finish_taking_pending_for_bare(void) {
+    uintptr_t old = atom_xchg_ar(&word, JOIN_DONE);
+    return old == JOIN_PENDING ? 0 : old;
+}
+
+/* As sched/worker.c: whose child it is, from what the word carries or from who waits. */
+static void forked_in(uint64_t round) {
+    uintptr_t found = atom_load_acq(&word);
+    if (found & JOIN_PENDING)
+        model_check(found == pending(round));
+    else
+        model_check(found == 64 && model_read(&context) == round);
+}
+
 static void run_child(void) {
-    model_write(&result, model_read(&round_) + 100);
-    uintptr_t waiter = finish_by_two ? finish_in_two_steps() : join_finish(&word);
+    uint64_t round = model_read(&round_);
+    forked_in(round);
+    model_write(&result, round + 100);
+    uintptr_t waiter = finish_by_two  ? finish_in_two_steps()
+                       : pending_bare ? finish_taking_pending_for_bare()
+                                      : join_finish(&word);
     if (touch_after_finish) (void)join_done(&word);
     if (waiter || resume_always) run_fiber(true);
 }
@@ -129,6 +150,8 @@ static const model_mutant mutants[] = {
     {"test-relaxed", "two-workers", NULL, "join_done", "load_acq(word)", "rlx"},
     {"park-acquire", "two-workers", NULL, "join_park", "cas_ar(word)", "acq"},
     {"park-release", "two-workers", NULL, "join_park", "cas_ar(word)", "rel"},
+    {"whose-relaxed", "two-workers", NULL, "forked_in", "load_acq(&word)", "rlx"},
+    {"pending-taken-for-bare", "two-workers", &pending_bare, NULL, NULL, NULL},
     {"touch-after-finish", "two-workers", &touch_after_finish, NULL, NULL, NULL},
     {"touch-after-park", "two-workers", &touch_after_park, NULL, NULL, NULL},
     {"save-after-park", "two-workers", &save_after_park, NULL, NULL, NULL},

@@ -38,7 +38,7 @@ WEFT_TASK(child, int, waiting);
 static int child(waiting in) {
     errno = THEIRS + in.round;
     atomic_store(&started, in.round);
-    while (atomic_load(&in.me->join) <= JOIN_DONE) sched_yield();
+    while (atomic_load(&in.me->join) <= JOIN_DONE || atomic_load(&in.me->join) & JOIN_PENDING) sched_yield();
     CHECK_EQ(errno, THEIRS + in.round);
     return weft_worker_index();
 }
@@ -86,7 +86,7 @@ static int awaited(int round) {
     weft_handle me = weft_self();
     errno = THEIRS + round;
     atomic_store(&started, round);
-    while ((atomic_load(&weft__task_of(me)->join) & ~END_FLAGS) == 0) sched_yield();
+    while ((atomic_load(&weft__task_of(me)->join) & ~QUEUE_FLAGS) == 0) sched_yield();
     CHECK_EQ(errno, THEIRS + round);
     return weft_worker_index();
 }

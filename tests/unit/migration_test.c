@@ -32,7 +32,7 @@ static int child(waiting in);
 WEFT_TASK(child, int, waiting);
 static int child(waiting in) {
     atomic_store(&started, in.round);
-    while (atomic_load(&in.me->join) <= JOIN_DONE) sched_yield();
+    while (atomic_load(&in.me->join) <= JOIN_DONE || atomic_load(&in.me->join) & JOIN_PENDING) sched_yield();
     return weft_worker_index();
 }
 

@@ -22,7 +22,7 @@ static long child(waiting in);
 WEFT_TASK(child, long, waiting);
 static long child(waiting in) {
     atomic_store(&started, in.round);
-    while (atomic_load(&in.me->join) <= JOIN_DONE) sched_yield();
+    while (atomic_load(&in.me->join) <= JOIN_DONE || atomic_load(&in.me->join) & JOIN_PENDING) sched_yield();
     memset((char[512]){0}, in.round, 512); /* the C library may use the widest registers */
     return in.round;
 }

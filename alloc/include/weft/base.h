@@ -40,6 +40,16 @@ typedef enum weft_err {
     WEFT_E_LIMIT,    /* a documented limit is reached */
     WEFT_E_STALE,    /* the handle was dropped, or is of no fiber */
     WEFT_E_FORKED,   /* the runtime was opened before fork(2): the child process has no workers */
+    WEFT_E_INTERRUPTED, /* the caller is asked to stop */
+    WEFT_E_CANCELLED, /* the fiber awaited was asked to stop, and did */
+    WEFT_E_TIMEOUT,  /* the time was over first */
+    WEFT_E_DEADLOCK, /* everything waited, and nothing could end any of the waits */
+    WEFT_E_BUSY,     /* something has not ended, or does not come to rest */
+    WEFT_E_TWICE,    /* done already: a promise is completed once, one at a time advances a clock */
+    WEFT_E_ENDED,    /* the scope is closed */
+    WEFT_E_UNBALANCED, /* a begin and an end that do not belong together */
+    WEFT_E_MODE,     /* the runtime's clock is of another kind */
+    WEFT_E_BROKEN,   /* a promise that nobody will complete */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.

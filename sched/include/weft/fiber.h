@@ -9,7 +9,8 @@
  *   e = weft_await(f, fetch, &n);                 // any number of times, from anywhere
  *   weft_drop(f);
  *
- * A spawned fiber is eager: it is queued at once, first in first out, and runs whether or not anybody awaits it.
+ * A spawned fiber is eager: it is queued at once, to run next on its worker, before those spawned earlier, which take
+ * turns, and runs whether or not anybody awaits it.
  * It has an identity (id, name, spawn site, status) and outlives the function that spawned it; its input is
  * copied.  Until it first waits it is a plain call at the bottom of a worker's stack; a fiber that never waits
  * never needs one of its own.  For children that end before their parent, weft/fork.h costs a tenth.
@@ -17,6 +18,9 @@
  * Handles.  weft_spawn gives one, weft_drop gives it back; the fiber's memory goes when it has ended and the handle
  * is dropped.  Awaiting copies the result and leaves the handle alone.  A handle that was dropped is noticed and
  * refused (WEFT_E_STALE) as long as its runtime is open.
+ *
+ * A fiber that is spawned inside a scope (weft/scope.h) belongs to it: the scope does not end before the fiber has, and
+ * then drops its handle, if nobody did.  Outside of any scope a fiber belongs to the runtime.
  *
  * weft_run and weft_close return when every fiber has ended that is not a daemon.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -36,15 +40,26 @@ typedef enum weft_status {
     WEFT_STATUS_SUSPENDED, /* waits for something */
     WEFT_STATUS_DONE,      /* returned */
     WEFT_STATUS_FAILED,    /* returned after weft_fail */
+    WEFT_STATUS_CANCELLED, /* returned because it was interrupted, or never started for that reason */
 } weft_status;
+
+/* Kept across every wait; fibers of one priority take turns. */
+typedef enum weft_priority { WEFT_PRIORITY_NORMAL = 0, WEFT_PRIORITY_HIGH, WEFT_PRIORITY_LOW } weft_priority;
+
+struct weft_scope;
 
 /* Zero means default everywhere. */
 typedef struct weft_spawn_options {
     weft_runtime *runtime; /* where to run; NULL: the caller's.  Plain threads must say */
     const char *name;      /* shown in reports; NULL: the function's name.  Must outlive the fiber */
     size_t stack_bytes;    /* 0: the runtime's; at least WEFT_STACK_MIN, rounded up to a class; or WEFT_STACK_TINY */
-    bool daemon;           /* does not keep the runtime open; abandoned where it waits when the rest has ended */
+    bool daemon;           /* does not keep the runtime open; abandoned where it waits when the rest has ended.  In a scope:
+                            * interrupted once the scope's other fibers have ended */
     bool bound;            /* never leaves the worker it starts on */
+    bool detached;         /* belongs to the runtime, not to the scope it is spawned in */
+    bool ready;            /* weft_spawn_with returns when the fiber has called weft_started, or has ended */
+    weft_priority priority;
+    struct weft_scope *scope; /* belongs to this one (weft/scope.h), not to the innermost open scope of the caller */
 } weft_spawn_options;
 
 #define WEFT_STACK_MIN 4096
@@ -54,15 +69,17 @@ typedef struct weft_spawn_options {
  * and yield; not fork, spawn, allocate or print, which take more.  Link with -z now: so does resolving a symbol.
  * Sanitizers and builds without optimisation give it 16 KiB. */
 #define WEFT_STACK_TINY 2048
-#define WEFT_STACK_TINY_ROOM 768
+#define WEFT_STACK_TINY_ROOM 512
 
 /* weft_exit weft_spawn_with(name_fiber *f, name, weft_spawn_options options, input...)
  * weft_exit weft_spawn(name_fiber *f, name, input...)
  * Spawns name(input).  *f is the handle; with f NULL nobody will await it.  `input` initialises a name_in, as in
  * weft_fork.
- * Errors (tag FAIL): WEFT_E_NOMEM, WEFT_E_CLOSED, WEFT_E_INVALID (no runtime on this thread and none given; stack
- * size out of range).  On error *f is a handle of no fiber.
- * [any thread] [may suspend: only when the runtime's max_fibers is reached; blocks a plain thread then] */
+ * Errors (tag FAIL): WEFT_E_NOMEM, WEFT_E_CLOSED, WEFT_E_ENDED (its scope is closed), WEFT_E_INVALID (no runtime on this
+ * thread and none given; stack size or priority out of range).  On error *f is a handle of no fiber.
+ * With .ready the exit of a fiber that ended before weft_started is returned, if it failed; *f is its handle all the same.
+ * [any thread] [may suspend: when the runtime's max_fibers is reached, or for .ready: a cancellation point then; blocks a
+ * plain thread] */
 #define weft_spawn(f, name, ...) WEFT__SPAWN((f), name, NULL, __VA_ARGS__)
 #define weft_spawn_with(f, name, options, ...)                                               \
     __extension__({                                                                          \
@@ -79,16 +96,31 @@ typedef struct weft_spawn_options {
         if (weft_f_) weft_f_->handle = weft_h_;                                              \
         if (WEFT_LIKELY(weft_ok(weft_e_))) {                                                 \
             ((name##_task *)(void *)weft__task_of(weft_h_))->io.in = weft_in_;               \
-            weft__spawn_go(weft_h_, weft_f_ == NULL);                                        \
+            bool weft_w_ = weft__spawn_waits(options);                                       \
+            weft__spawn_go(weft_h_, weft_f_ == NULL && !weft_w_);                            \
+            if (weft_w_) weft_e_ = weft__spawn_wait(weft_h_, weft_f_ == NULL);               \
         }                                                                                    \
         weft_e_;                                                                             \
     })
 
 /* weft_exit weft_await(name_fiber f, name, name_out *out)
  * Waits until the fiber has ended; returns its exit and, if that is ok, copies its result to *out (may be NULL).
+ * {INTERRUPT, WEFT_E_CANCELLED}: the fiber was interrupted.  {INTERRUPT, WEFT_E_INTERRUPTED}: the caller is, and f goes on.
  * Errors (tag FAIL): WEFT_E_STALE (dropped, or of no fiber), WEFT_E_INSIDE (a fiber awaits itself).
- * [any thread] [suspends; blocks a plain thread] */
+ * A cause that is not static lives until the caller's innermost scope ends (weft_exit_keep, weft_exit_drop).
+ * [any thread] [suspends: cancellation point; blocks a plain thread] */
 #define weft_await(f, name, out) name##__await((f), (out))
+
+/* The same, at most for a duration, or until a time of the runtime's clock: then {FAIL, WEFT_E_TIMEOUT}, and the fiber
+ * goes on.  Errors: also WEFT_E_INVALID (negative duration). */
+#define weft_await_for(f, name, out, duration) WEFT__TIMED((f), name, (out), weft_fiber_await_for(weft_f_.handle, (duration)))
+#define weft_await_until(f, name, out, time) WEFT__TIMED((f), name, (out), weft_fiber_await_until(weft_f_.handle, (time)))
+#define WEFT__TIMED(f, name, out, wait)                                                      \
+    __extension__({                                                                          \
+        name##_fiber weft_f_ = (f);                                                          \
+        weft_exit weft_w_ = wait;                                                            \
+        weft_ok(weft_w_) ? name##__await(weft_f_, (out)) : weft_w_;                          \
+    })
 
 /* The same, and a failure becomes the caller's own: as if it had called weft_fail with that exit.
  * [on a fiber] [suspends] */
@@ -98,12 +130,29 @@ typedef struct weft_spawn_options {
  * Returns WEFT_E_STALE if it was dropped before.  [any thread] [never suspends] */
 #define weft_drop(f) weft_fiber_drop((f).handle)
 
-/* Let other ready fibers of this worker run first.  A no-op on a plain thread.  [any thread] [may suspend] */
+/* The fiber belongs to the runtime from now on, not to its scope, and the handle is not used any more.
+ * Returns WEFT_E_STALE if it was dropped before.  [in the fiber's scope] [never suspends] */
+#define weft_detach(f) weft_fiber_detach((f).handle)
+
+/* Has it ended?  false for a stale handle.  [any thread] [never suspends] */
+#define weft_is_done(f) weft_fiber_is_done((f).handle)
+
+/* The caller, spawned with .ready, has come far enough for its spawner to go on.  A no-op otherwise, and the second time.
+ * [on a fiber] [never suspends] */
+WEFT_API void weft_started(void);
+
+/* Let other ready fibers of this worker run first.  A no-op on a plain thread.
+ * [any thread] [may suspend: cancellation point] */
 WEFT_API weft_exit weft_yield(void);
 
 /* ---- any fiber, whatever its task -------------------------------------------------------------------- */
 
 WEFT_API weft_err weft_fiber_drop(weft_handle h);
+WEFT_API weft_err weft_fiber_detach(weft_handle h);
+WEFT_API bool weft_fiber_is_done(weft_handle h);
+/* Wait, without the result.  [any thread] [suspends: cancellation point] */
+WEFT_API weft_exit weft_fiber_await_for(weft_handle h, weft_duration d);
+WEFT_API weft_exit weft_fiber_await_until(weft_handle h, weft_time t);
 /* weft_exit weft_fiber_await(weft_handle h): wait, without the result; declared in weft/fork.h.  As weft_await.
  * [any thread] [suspends] */
 /* A moment's view.  WEFT_STATUS_NONE for a stale handle.  [any thread] [never suspends] */
@@ -121,6 +170,8 @@ WEFT_API weft_handle weft_self(void);
 WEFT_API weft_exit weft__spawn_begin(weft_handle *out, const weft_site *site, size_t bytes,
                                      const weft_spawn_options *options);
 WEFT_API void weft__spawn_go(weft_handle h, bool nobody);
+static inline bool weft__spawn_waits(const weft_spawn_options *o) { return o && o->ready; }
+WEFT_API weft_exit weft__spawn_wait(weft_handle h, bool nobody);
 WEFT_API weft_exit weft__expect(weft_exit e);
 
 WEFT_END_C

@@ -56,7 +56,7 @@ typedef struct weft_site {
  *
  * `site` doubles as the state the owner tests: no low bit set = private, the child can be called by
  * whoever joins; WEFT__SHARED = it was offered to other workers (or the thread has no runtime), ask the
- * slow path; WEFT__JOINED = over.  site, older and newer are only touched by the fiber that forked;
+ * slow path; WEFT__JOINED = over.  WEFT__STARTED marks a child of a scope (weft/scope.h).  site, older and newer are only touched by the fiber that forked;
  * join and place belong to the sharing protocol (sched/deque.h, sched/join.h). */
 typedef struct weft_task {
     uintptr_t site;
@@ -65,7 +65,7 @@ typedef struct weft_task {
     WEFT__ATOMIC(uint64_t) place;
 } weft_task;
 
-enum { WEFT__SHARED = 1, WEFT__SPAWNED = 2, WEFT__JOINED = 3 };
+enum { WEFT__SHARED = 1, WEFT__SPAWNED = 2, WEFT__JOINED = 3, WEFT__STARTED = 4, WEFT__SITE_BITS = 7 };
 
 /* A spawned fiber (weft/fiber.h), whatever its task.  Every task type brings a handle type of its own around it. */
 typedef struct weft_handle {
@@ -81,10 +81,12 @@ static inline weft_task *weft__task_of(weft_handle h) {
 WEFT_API weft_exit weft_fiber_await(weft_handle h);
 
 /* The head of a fiber's control block, which inlined code reads. */
+struct weft__node;
 struct weft__fiber {
-    weft_task *head; /* newest outstanding child, or &root */
+    weft_task *head; /* newest outstanding child, or a sentinel */
     char *low;       /* below this a child no longer fits on the stack: join takes the slow path */
-    weft_task root;  /* sentinel: older end of the list of outstanding children */
+    struct weft__node *scope; /* innermost scope, mask or shield (weft/cancel.h) */
+    uint64_t epoch;  /* of its runtime, when it last looked whether it is asked to stop (sched/cancel.h) */
 };
 
 /* ---- reaching the current fiber -----------------------------------------------------------------
@@ -115,8 +117,31 @@ static inline __attribute__((always_inline)) char *weft__sp(void) {
     return sp;
 }
 
+/* The processor's time stamp. */
+static inline __attribute__((always_inline)) uint64_t weft__ticks_now(void) {
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return (uint64_t)high << 32 | low;
+}
+/* What a shared word holds, in no order. */
+static inline __attribute__((always_inline)) uint64_t weft__look(const void *word) {
+    uint64_t v;
+    __asm__ volatile("movq %1, %0" : "=r"(v) : "m"(*(const uint64_t *)word));
+    return v;
+}
+
 #elif defined(__aarch64__)
 
+static inline __attribute__((always_inline)) uint64_t weft__ticks_now(void) {
+    uint64_t t;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t));
+    return t;
+}
+static inline __attribute__((always_inline)) uint64_t weft__look(const void *word) {
+    uint64_t v;
+    __asm__ volatile("ldr %0, %1" : "=r"(v) : "m"(*(const uint64_t *)word));
+    return v;
+}
 static inline __attribute__((always_inline)) struct weft__fiber *weft__self(void) {
     struct weft__fiber *f;
     uintptr_t offset;

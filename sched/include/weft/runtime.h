@@ -7,11 +7,19 @@
 #ifndef WEFT_RUNTIME_H
 #define WEFT_RUNTIME_H
 
-#include <weft/base.h>
+#include <weft/exit.h>
+#include <weft/time.h>
 
 WEFT_BEGIN_C
 
 typedef struct weft_runtime weft_runtime;
+
+/* A fiber failed, and its handle was dropped without anybody having looked at its exit.  Called once, from the fiber's
+ * worker or the thread that dropped it; must not suspend.  e is the callee's until it returns. */
+typedef void weft_unobserved_fn(void *arg, weft_exit e, const char *name);
+/* Something the program should know: a deadlock with its waiters, fibers left behind at a shutdown.  Several lines,
+ * no end after the last.  Must neither suspend nor call into Weft. */
+typedef void weft_report_fn(void *arg, const char *text);
 
 /* Zero means default everywhere; set `size` with WEFT_OPTIONS. */
 typedef struct weft_options {
@@ -20,6 +28,10 @@ typedef struct weft_options {
     size_t stack_bytes; /* stack a task starts on; 0: 64 KiB; rounded up to 16, 64, 256 KiB, 1 or 8 MiB */
     bool pin;           /* pin worker i to CPU i of the affinity mask */
     size_t max_fibers;  /* spawned fibers alive at once; at the limit weft_spawn waits.  0: no limit */
+    weft_clock clock;   /* real, manual or auto (weft/time.h) */
+    weft_unobserved_fn *on_unobserved; /* NULL: failures that nobody looks at are silent */
+    weft_report_fn *on_report;         /* NULL: reports go nowhere */
+    void *hook_arg;     /* first argument of both */
 } weft_options;
 
 /* weft_options o = WEFT_OPTIONS(.workers = 4); */
@@ -29,9 +41,13 @@ typedef struct weft_options {
 #define WEFT_OPTIONS(...) ((weft_options){.size = sizeof(weft_options), __VA_ARGS__})
 #endif
 
-/* Open a runtime, run fn(arg) on one of its workers, wait until it has returned, close the runtime.
- * NULL options: all defaults.
- * Errors: those of weft_open; WEFT_E_INSIDE when called on a worker.
+/* Open a runtime, run fn(arg) on one of its workers, wait until it and all fibers but daemons have ended, close the
+ * runtime.  NULL options: all defaults.
+ * When nothing is left that could go on (everything waits, no timer is armed, no announced work is out: see weft_promise_external
+ * and weft_offload) that is a deadlock: it is reported to .on_report with a list of those who wait, everything is
+ * interrupted, and the result is WEFT_E_DEADLOCK.
+ * Errors: those of weft_open; the code of fn if it failed (weft_fail); WEFT_E_DEADLOCK; WEFT_E_INSIDE when called on a
+ * worker.
  * [plain thread] [blocks the thread] */
 WEFT_API weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg);
 
@@ -49,6 +65,14 @@ WEFT_API weft_err weft_call(weft_runtime *rt, void (*fn)(void *), void *arg);
 /* Wait for the calls in progress, stop the workers, free everything.  Later uses of the handle return
  * WEFT_E_CLOSED.  Errors: WEFT_E_CLOSED, WEFT_E_INSIDE.  [plain thread] [blocks the thread] */
 WEFT_API weft_err weft_close(weft_runtime *rt);
+
+/* Shut down in steps: take no new work from outside; wait up to `drain` for what runs; then interrupt everything and wait
+ * up to `grace`; then give up.  Zero: no waiting in that step.
+ * WEFT_OK: all has ended (daemons aside), and the runtime is closed.  WEFT_E_BUSY: *left (may be NULL) fibers and calls
+ * are still there, .on_report was told who they are and where each waits; the runtime stays open, refuses new fibers,
+ * and may be shut down again.
+ * Other errors: WEFT_E_CLOSED, WEFT_E_INSIDE, WEFT_E_INVALID (negative).  [plain thread] [blocks the thread] */
+WEFT_API weft_err weft_shutdown(weft_runtime *rt, weft_duration drain, weft_duration grace, size_t *left);
 
 /* Workers of an open runtime; of the calling worker's with NULL (0 on a plain thread).  [any thread] */
 WEFT_API unsigned weft_workers(weft_runtime *rt);

@@ -33,12 +33,13 @@ typedef struct thread {
     ctx c;
     state state;
     view v;
-    uint64_t history;
+    uint64_t history, before; /* before the last operation */
     model_site *site;
     access a; /* READY: what it is about to do */
     uint64_t result;
     bool (*condition)(void *); /* WAITING */
     void *arg;
+    uint64_t spun_on; /* value */
 } thread;
 
 typedef struct step {
@@ -193,6 +194,22 @@ void model_await(bool (*condition)(void *arg), void *arg) {
     peek_commits = false;
 }
 
+static bool changed(void *spinner) {
+    thread *t = spinner;
+    return model_peek_(t->a.p, t->a.bytes) != t->spun_on;
+}
+
+/* What was read in vain is forgotten: rounds of a spin are one.  After a compare-and-exchange that failed the loop has
+ * not yet looked at what that found. */
+void model_spin(void) {
+    if (running->a.kind != MODEL_LOAD) return;
+    running->spun_on = running->result;
+    running->history = machine_mix(running->before, 0x5b1);
+    running->result = 0;
+    running->a.succeeded = false;
+    model_await(changed, running);
+}
+
 void model_forget(uint64_t state) {
     running->history = machine_mix(state, model_self());
 }
@@ -314,6 +331,7 @@ static void do_step(void) {
     unsigned i = 0, option = s->chosen;
     for (; option >= s->by[i]; i++) option -= s->by[i];
     thread *t = &threads[i];
+    t->before = t->history;
     if (t->state == READY) t->result = machine_do(&t->v, i, &t->a, option);
     t->history = machine_mix(t->history, t->result + t->a.succeeded);
     s->thread = i;
@@ -408,10 +426,10 @@ static void report(void) {
         }
         printf("  %u %*s %s:%d %s", s->thread, (int)(12 * s->thread), "", s->site->func, s->site->line,
                s->site->access);
-        if (s->a.kind != MODEL_STORE) printf(" -> %#" PRIx64, s->result);
+        if (s->a.kind != MODEL_STORE && s->a.kind != MODEL_FENCE) printf(" -> %#" PRIx64, s->result);
         if (s->a.old) printf(" (old)");
         if (s->a.kind == MODEL_CAS) printf(s->a.succeeded ? " taken" : " failed");
-        if (s->a.kind != MODEL_LOAD) printf(" [%#" PRIx64 "]", s->a.operand);
+        if (s->a.kind != MODEL_LOAD && s->a.kind != MODEL_FENCE) printf(" [%#" PRIx64 "]", s->a.operand);
         printf("\n");
     }
 }
@@ -467,6 +485,10 @@ static int run_mutant(const char *name) {
 static unsigned weaker(const model_site *s, int to[3]) {
     bool load = s->kind == MODEL_LOAD, store = s->kind == MODEL_STORE;
     if (s->order == MODEL_RLX) return 0;
+    if (s->kind == MODEL_FENCE) {
+        to[0] = MODEL_RLX; /* none */
+        return 1;
+    }
     if (s->order == MODEL_SEQ) {
         to[0] = load ? MODEL_ACQ : store ? MODEL_REL : MODEL_AR;
         return 1;

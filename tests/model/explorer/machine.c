@@ -196,7 +196,21 @@ static void append(location *l, view *v, unsigned thread, const access *a, uint6
     if (releases(a->order)) v->clock[thread]++;
 }
 
+/* Ordering of plain data is left to what is read: a fence alone synchronises with nothing. */
+static void fence(view *v) {
+    for (unsigned i = 0; i < n_locations; i++) {
+        if (v->at[i] < locations[i].newest_seq)
+            v->at[i] = (uint8_t)locations[i].newest_seq;
+        else
+            locations[i].newest_seq = v->at[i];
+    }
+}
+
 uint64_t machine_do(view *v, unsigned thread, access *a, unsigned option) {
+    if (a->kind == MODEL_FENCE) {
+        if (a->order == MODEL_SEQ) fence(v);
+        return 0;
+    }
     location *l = locate(a->p, a->bytes);
     unsigned id = (unsigned)(l - locations);
     touch(l, v, thread, a);

@@ -8,6 +8,9 @@
  * moves the view there; acquire joins the view and clock that a release stored along.  A read-modify-write
  * reads the newest message and continues its release sequence.  A failed compare-and-exchange is a load.
  *
+ * A seq_cst fence and memory: the thread learns of every seq_cst store before it and of what every thread knew at an
+ * earlier fence; later seq_cst loads and fences learn what it knows.  `newest_seq` is both, by location.
+ *
  * Left out: stores that enter the modification order before one already executed, and loads that take values
  * of stores which follow them in program order (load buffering): what only those allow is not found.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -31,7 +34,7 @@ typedef struct message {
 typedef struct location {
     volatile void *address;
     size_t bytes;
-    unsigned newest, newest_seq;
+    unsigned newest, newest_seq; /* _seq: the last seq_cst store, or what was known at a fence */
     uint32_t accessed[MODEL_THREADS]; /* epochs */
     unsigned born_by;
     uint32_t born;

@@ -7,6 +7,7 @@
  *
  *   wait        model_await(condition) stands for a loop that spins until the condition holds.  When nobody
  *               can run and somebody waits, that is a lost wake-up, and a violation.
+ *   spin        a loop of the protocol itself with arch_relax() in it waits there until what it last read changes.
  *   data        plain memory that threads hand to each other is a model_data; an access that does not happen
  *               after the conflicting one before it is a violation.
  *   reuse       model_reuse: memory of an atomic variable gets a new tenant; accesses of the old one that are
@@ -102,7 +103,7 @@ _Noreturn void model_fail(const char *what, int line);
 /* ---- for the shadow of alloc/atomic.h ----------------------------------------------------------------- */
 
 enum { MODEL_RLX, MODEL_ACQ, MODEL_REL, MODEL_AR, MODEL_SEQ };
-enum { MODEL_LOAD, MODEL_STORE, MODEL_XCHG, MODEL_ADD, MODEL_SUB, MODEL_OR, MODEL_AND, MODEL_CAS };
+enum { MODEL_LOAD, MODEL_STORE, MODEL_XCHG, MODEL_ADD, MODEL_SUB, MODEL_OR, MODEL_AND, MODEL_CAS, MODEL_FENCE };
 
 /* One call in the source. */
 typedef struct model_site {
@@ -115,6 +116,11 @@ typedef struct model_site {
 
 uint64_t model_atomic(model_site *s, volatile void *p, size_t bytes, uint64_t operand);
 bool model_cas(model_site *s, volatile void *p, size_t bytes, void *expected, uint64_t desired);
+
+/* ---- for the shadow of alloc/arch.h -------------------------------------------------------------------- */
+
+/* Once round a loop that spins: goes on when the variable last read has another value than was read. */
+void model_spin(void);
 
 #endif
 #endif
