@@ -82,6 +82,9 @@ typedef struct sizes {
     long fib, leaves;
 } sizes;
 
+/* sleep.c */
+extern const workload work_sleep100;
+
 /* tree.c */
 extern const workload work_tree;
 

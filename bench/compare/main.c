@@ -38,7 +38,11 @@ static bool measure_all(report *r, const modes *all, tree *t, outcome *outcomes)
     struct {
         const workload *w;
         void *data;
-    } list[] = {{&work_fib, &n}, {&work_skynet, &n}, {&work_small100, &n}, {&work_tree, t}};
+    } list[] = {{&work_fib, &n},
+                {&work_skynet, &n},
+                {&work_small100, &n},
+                {&work_sleep100, NULL},
+                {&work_tree, t}};
     load_mark before, after;
     load_read(&before);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
@@ -53,7 +57,7 @@ static bool measure_all(report *r, const modes *all, tree *t, outcome *outcomes)
 }
 
 int main(int argc, char **argv) {
-    static outcome outcomes[4];
+    static outcome outcomes[5];
     static tree t;
     modes all;
     options o = options_parse(argc, argv);

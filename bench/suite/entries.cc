@@ -117,6 +117,25 @@ void measure_wake(benchmark::State &state) {
     state.SetLabel("op: wake");
 }
 
+void measure_sleepers(benchmark::State &state, const Pace &pace) {
+    current.reset();
+    for (auto _ : state) {
+        sleepers_report r;
+        const char *why = "";
+        if (!sleepers(pace.rows_min, &r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.cpu_ns);
+        state.counters["cpu_ms"] = r.cpu_ms;
+        state.counters["late_p50_us"] = r.late_p50_us;
+        state.counters["late_p99_us"] = r.late_p99_us;
+        state.counters["rows"] = r.rows;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: sleeper, processor time");
+}
+
 void measure_parked(benchmark::State &state, const Pace &pace, bool tiny) {
     current.reset();
     for (auto _ : state) {
@@ -149,19 +168,24 @@ bool is_fibers(const listing &l) {
     return l.kind == FIBERS || l.kind == FIBERS_ALONE;
 }
 
+bool is_alone(const listing &l) {
+    return l.kind == FIBERS_ALONE || l.kind == ALONE;
+}
+
 void add_listing(std::vector<Entry> &entries, const listing &l, const std::string &prefix,
                  const std::vector<unsigned> &counts) {
     const workload *w = l.w;
-    for (unsigned n : l.kind == FIBERS_ALONE ? std::vector<unsigned>{1} : counts) {
+    for (unsigned n : is_alone(l) ? std::vector<unsigned>{1} : counts) {
         std::string name = prefix + w->name;
-        if (l.kind != FIBERS_ALONE) name += "/workers:" + std::to_string(n);
+        if (!is_alone(l)) name += "/workers:" + std::to_string(n);
         entries.push_back(
             {name, [=](benchmark::State &s, const Pace &p) { measure_workload(s, p, name, w, n); }});
     }
 }
 
-// A million at once.
-void add_parked_entries(std::vector<Entry> &entries, const std::string &prefix) {
+// A hundred thousand, and a million at once.
+void add_crowd_entries(std::vector<Entry> &entries, const std::string &prefix) {
+    entries.push_back({prefix + "timer/sleepers:100000", measure_sleepers, true});
     for (bool tiny : {false, true})
         entries.push_back({prefix + (tiny ? "parked/tiny:1000000" : "parked/fibers:1000000"),
                            [=](benchmark::State &s, const Pace &p) { measure_parked(s, p, tiny); }, true});
@@ -180,7 +204,7 @@ std::vector<Entry> all_entries(const machine &m, bool targets) {
     for (int i = 0; i < workload_count; i++)
         add_listing(entries, workloads[i], "", worker_counts(m, targets));
     add_thread_entries(entries, "");
-    add_parked_entries(entries, "");
+    add_crowd_entries(entries, "");
     for (bool native : {false, true})
         entries.push_back({native ? "switch/native" : "switch/fcontext",
                            [=](benchmark::State &s, const Pace &p) { measure_switch(s, p, native); }});
@@ -193,7 +217,7 @@ std::vector<Entry> native_entries(const machine &m) {
     for (int i = 0; i < workload_count; i++)
         if (is_fibers(workloads[i])) add_listing(entries, workloads[i], "native/", worker_counts(m, false));
     add_thread_entries(entries, "native/");
-    add_parked_entries(entries, "native/");
+    add_crowd_entries(entries, "native/");
     return entries;
 }
 

@@ -47,6 +47,15 @@ typedef struct parked_report {
     int rows, again;               /* again: rows that were disturbed; they count */
 } parked_report;
 
+typedef struct sleepers_report {
+    double cpu_ns, cpu_ms;           /* processor time: of one sleeper, of all; medians of the rows */
+    double late_p50_us, late_p99_us; /* lateness at waking: medians of the rows */
+    int rows, again;                 /* again: rows that were disturbed; they count */
+} sleepers_report;
+
+/* A hundred thousand fibers sleep on one worker.  A row takes one and a half seconds. */
+bool sleepers(int rows, sleepers_report *out, const char **why);
+
 /* A million fibers that wait at once, on default or on tiny stacks. */
 bool parked_million(bool tiny, int rows, parked_report *out, const char **why);
 /* One row of it, in a process of its own: weft-bench --parked WHAT.  The exit status. */

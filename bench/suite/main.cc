@@ -59,7 +59,7 @@ void help() {
          "  --filter REGEX     only entries whose name matches this extended regular expression\n"
          "  --json FILE        write all repetitions and aggregates as one Google Benchmark JSON file\n"
          "  --repetitions N    measure every entry N times (default 5, with --targets 3)\n"
-         "  --targets          short: measured against target, under a minute; a miss is no error\n"
+         "  --targets          short: measured against target, about a minute; a miss is no error\n"
          "  --list             print the names and stop\n"
          "\n"
          "Exit status: 0 measured; 1 an entry could not run or the file could not be written; 2 bad "

@@ -16,7 +16,7 @@ typedef struct slice {
     const session *s;
     work_fn *fn;
     weft_runtime *rt;
-    int64_t answer, ns;
+    int64_t answer, ns, wall_ns; /* ns: of what is measured of it */
 } slice;
 
 struct session {
@@ -35,9 +35,11 @@ struct session {
 /* On a worker.  Only the work is timed, not the way into the runtime. */
 static void slice_body(void *arg) {
     slice *l = arg;
+    bench_own_ns = -1;
     int64_t start = wall_ns();
     l->answer = l->fn(l->s->data, l->s->size);
-    l->ns = wall_ns() - start;
+    l->wall_ns = wall_ns() - start;
+    l->ns = bench_own_ns < 0 ? l->wall_ns : bench_own_ns;
 }
 
 static double slice_run(void *arg) {
@@ -60,12 +62,15 @@ static void add_party(session *s, int at, work_fn *fn, weft_runtime *rt) {
     s->at[at] = s->party_count++;
 }
 
-/* The untimed row: pages, caches and stacks get touched, and a row's length is known afterwards. */
+/* The untimed row: pages, caches and stacks get touched, and a row's length is known afterwards.  What a slice prepares
+ * only once counts as if it did each time, so one that prepares something runs twice. */
 static void warm_up(session *s) {
     int64_t ns = 0;
     for (int i = 0; i < s->party_count; i++) {
-        slice_run(&s->slices[i]);
-        ns += s->slices[i].ns;
+        slice *l = &s->slices[i];
+        slice_run(l);
+        if (l->ns != l->wall_ns) slice_run(l);
+        ns += l->wall_ns;
     }
     s->row_seconds = (double)ns / 1e9;
 }

@@ -17,6 +17,10 @@ extern "C" {
 /* One slice: the answer for `size`.  `data` is what the workload's `open` returned. */
 typedef int64_t work_fn(void *data, int64_t size);
 
+/* A slice that has to prepare something says here how many nanoseconds its measured part took; -1 before each:
+ * all of it. */
+extern int64_t bench_own_ns;
+
 typedef struct workload {
     const char *name;  /* the entry is called so, or name/workers:N: workloads.c */
     const char *op;    /* what one operation is */
@@ -30,9 +34,10 @@ typedef struct workload {
 } workload;
 
 typedef enum workload_kind {
-    FORKS,       /* an entry for each number of workers */
-    FIBERS,      /* the same; also measured with the native context */
-    FIBERS_ALONE /* one entry, on one worker; also measured with the native context */
+    FORKS,        /* an entry for each number of workers */
+    FIBERS,       /* the same; also measured with the native context */
+    FIBERS_ALONE, /* one entry, on one worker; also measured with the native context */
+    ALONE         /* one entry, on one worker */
 } workload_kind;
 
 typedef struct listing {
@@ -50,10 +55,12 @@ static inline void must(weft_exit e) {
     if (!weft_ok(e)) bench_die_of(e);
 }
 
-/* fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c; the serial ones in *_serial.c */
+/* fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c, timers.c, scopes.c, interrupts.c; the serial ones in
+ * *_serial.c */
 extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, seq_api, skynet_kernel,
     skynet_api, skynet_fibers, nqueens_12, uts_t1, spawn_never_blocks, spawn_blocks_once, spawn_batch,
-    yield_two, yield_many;
+    yield_two, yield_many, timer_arm, timer_cancel, timer_cancel_cold, scope_empty, scope_one_child,
+    timeout_not_fired, interrupt_parked, interrupt_scope;
 work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run;
 int64_t queens_count_nodes(int64_t n);
 

@@ -23,8 +23,18 @@ const listing workloads[] = {
     {&yield_two, FIBERS_ALONE},
     {&yield_many, FIBERS_ALONE},
     {&skynet_fibers, FIBERS},
+    {&timer_arm, ALONE},
+    {&timer_cancel, ALONE},
+    {&timer_cancel_cold, ALONE},
+    {&scope_empty, ALONE},
+    {&scope_one_child, ALONE},
+    {&timeout_not_fired, ALONE},
+    {&interrupt_parked, FIBERS_ALONE},
+    {&interrupt_scope, FIBERS_ALONE},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
+
+int64_t bench_own_ns;
 
 void bench_die(const char *format, ...) {
     va_list ap;

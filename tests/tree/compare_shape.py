@@ -8,7 +8,7 @@ MODE_KEYS = {"mode", "workers", "seconds", "ns_per_task", "overhead_percent", "s
 
 document = json.load(open(sys.argv[1]))
 assert set(document) == {"machine", "input", "workloads"}, sorted(document)
-assert [w["name"] for w in document["workloads"]] == ["fib", "skynet", "small100", "tree"]
+assert [w["name"] for w in document["workloads"]] == ["fib", "skynet", "small100", "sleep100", "tree"]
 for workload in document["workloads"]:
     modes = workload["modes"]
     assert workload["tasks"] > 0 and modes[0]["mode"] == "direct", workload["name"]
