@@ -18,6 +18,7 @@
 #include "sched/fail.h"
 #include "sched/local.h"
 #include "sched/misuse.h"
+#include "sched/quiet.h"
 #include "sched/thread.h"
 #include <string.h>
 
@@ -47,7 +48,8 @@ typedef struct weft__chunk {
     uintptr_t unused[2]; /* what follows is aligned to 16 */
 } chunk;
 
-_Static_assert(offsetof(weft_scope, region) == 0 && offsetof(weft_scope, deadline) == sizeof(weft__region), "sched/ knows this");
+_Static_assert(offsetof(weft_scope, region) == 0 && offsetof(weft_scope, deadline) == sizeof(weft__region),
+               "sched/ knows this");
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
@@ -101,7 +103,8 @@ weft_scope *weft__scope_enter_slow(weft_scope *s, weft_exit *out, const weft_sco
     else
         enter_thread(s, out);
     node_of(s)->name = o->name;
-    node_of(s)->policy = (uint8_t)(f || o->policy == WEFT_SUPERVISE ? o->policy : WEFT_COLLECT); /* a thread's has nobody to cancel */
+    /* A thread's scope has nobody to cancel. */
+    node_of(s)->policy = (uint8_t)(f || o->policy == WEFT_SUPERVISE ? o->policy : WEFT_COLLECT);
     mark(s, SCOPE_OPTIONS);
     if (!f) return s;
     if (o->shield) {
@@ -297,8 +300,9 @@ weft_exit weft__timeout_end(weft_scope *s, weft_exit e) {
     }
     weft__cause_keep(e.cause); /* it may have come to this very scope */
     weft_exit of_scope = end(s, false, success);
-    bool own = of_scope.tag == WEFT_EXIT_INTERRUPT ? e.tag != WEFT_EXIT_INTERRUPT : weft_ok(of_scope) || (e.tag != WEFT_EXIT_INTERRUPT && !weft_ok(e));
-    if (own) return weft__hold_own(thread_fiber(), e);
+    bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
+    bool counts = of_scope.tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(of_scope) || (!stopped && !weft_ok(e));
+    if (counts) return weft__hold_own(thread_fiber(), e);
     weft__cause_drop(e.cause);
     return of_scope;
 }
@@ -306,8 +310,13 @@ weft_exit weft__timeout_end(weft_scope *s, weft_exit e) {
 void weft__scope_cancel(weft_scope *s, const char *reason, const char *file, int line) {
     fiber *f = thread_fiber();
     if (!node_of(s)->owner || s->ended == WEFT__OVER) return;
-    uint64_t who = f && f->self ? atom_load_rlx(&f->self->id) : 0;
-    weft__node_cancel(node_of(s), weft__cause_interrupt(who, f ? weft__fiber_name(f) : NULL, reason ? reason : "", file, line));
+    runtime *rt = node_owner(node_of(s))->rt, *abroad = f && f->rt == rt ? NULL : rt;
+    weft_fiber *me = f ? weft__part_of(f) : NULL;
+    uint64_t who = me ? atom_load_rlx(&me->id) : 0;
+    if (abroad) weft__foreign_begins(abroad); /* between a wait that is won and its fiber in the inbox there is no rest */
+    const char *name = f ? weft__fiber_name(f) : NULL;
+    weft__node_cancel(node_of(s), weft__cause_interrupt(who, name, reason ? reason : "", file, line));
+    if (abroad) weft__foreign_ends(abroad);
 }
 
 weft_time weft_deadline(void) {
@@ -354,9 +363,13 @@ static void *alloc_anywhere(weft_scope *s, size_t bytes) {
     return c ? c + 1 : NULL;
 }
 
-weft_exit weft__scope_no_memory(void) { return FAILED(WEFT_E_NOMEM, "weft_start: no memory for another child in this scope"); }
+weft_exit weft__scope_no_memory(void) {
+    return FAILED(WEFT_E_NOMEM, "weft_start: no memory for another child in this scope");
+}
 
-weft_exit weft__scope_over(void) { return FAILED(WEFT_E_ENDED, "weft_start: the scope has ended; start children before its end"); }
+weft_exit weft__scope_over(void) {
+    return FAILED(WEFT_E_ENDED, "weft_start: the scope has ended; start children before its end");
+}
 
 /* ---- finalizers --------------------------------------------------------------------------------------- */
 

@@ -213,7 +213,8 @@ weft_exit weft_fiber_await(weft_handle h) {
     if (WEFT_UNLIKELY(!live(h))) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     fiber *f = thread_fiber();
     if (!end_done(&s->task.join)) {
-        if (WEFT_UNLIKELY(f && (f->self == s || (f->strand && weft__part_of(f) == s)))) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
+        bool itself = f && (f->self == s || (f->strand && weft__part_of(f) == s));
+        if (WEFT_UNLIKELY(itself)) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
         weft_exit e = f ? await_on_fiber(f, s) : await_on_thread(s, INT64_MAX);
         if (WEFT_UNLIKELY(!weft_ok(e))) return e;
     } else if (WEFT_UNLIKELY(f && cancel_due(f))) {

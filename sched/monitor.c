@@ -81,7 +81,8 @@ static void monitor(void *arg) {
     while (atom_load_acq(&rt->monitor_word) != MONITOR_STOP) {
         if (pause > TICK_NS) {
             uint32_t awake = MONITOR_AWAKE;
-            if (atom_cas_ar(&rt->monitor_word, &awake, MONITOR_RESTS)) weft__os_futex_wait(&rt->monitor_word, MONITOR_RESTS, pause);
+            if (atom_cas_ar(&rt->monitor_word, &awake, MONITOR_RESTS))
+                weft__os_futex_wait(&rt->monitor_word, MONITOR_RESTS, pause);
             uint32_t rests = MONITOR_RESTS;
             if (!atom_cas_ar(&rt->monitor_word, &rests, MONITOR_AWAKE)) stay = STAY; /* woken */
         } else {

@@ -132,7 +132,8 @@ void weft__queue_collect(worker *w, bool outside) {
     collect(w, &w->inbox);
     if (!outside || !collect(w, &w->rt->outside)) return;
     weft__ask_for_others(w);
-    if (queue_has_spare(&w->queue) && w->queue.mine.n + w->queue.high.n + w->queue.low.n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
+    unsigned n = w->queue.mine.n + w->queue.high.n + w->queue.low.n;
+    if (n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
 }
 
 item weft__queue_pop_slow(worker *w) {

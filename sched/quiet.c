@@ -172,10 +172,12 @@ weft_exit weft_clock_advance(weft_runtime *handle, weft_duration d) {
 static weft_exit busy(runtime *rt) {
     char text[WEFT_CAUSE_TEXT_MAX];
     if (atom_load_seq(&rt->foreign))
-        snprintf(text, sizeof text, "the clock cannot go on: announced work outside (an offload or an external promise) has not ended");
+        snprintf(text, sizeof text, "the clock cannot go on: announced work outside (an offload or an external promise) "
+                                    "has not ended");
     else
         snprintf(text, sizeof text, "the clock cannot go on: '%s' runs and does not wait", weft__busy_name(rt));
-    return (weft_exit){WEFT_EXIT_FAIL, WEFT_E_BUSY, weft__cause_leaf(WEFT_CAUSE_FAIL, WEFT_E_BUSY, text, __FILE__, __LINE__)};
+    const weft_cause *cause = weft__cause_leaf(WEFT_CAUSE_FAIL, WEFT_E_BUSY, text, __FILE__, __LINE__);
+    return (weft_exit){WEFT_EXIT_FAIL, WEFT_E_BUSY, cause};
 }
 
 void weft__advance_watch(runtime *rt, int64_t now) {

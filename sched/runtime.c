@@ -362,7 +362,8 @@ weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
     if (thread_fiber()) return WEFT_E_INSIDE;
     runtime *rt = weft__registry_enter(handle);
     if (!rt) return WEFT_E_CLOSED;
-    weft_err err = rt->pid != weft__os_pid() ? WEFT_E_FORKED : atom_load_rlx(&rt->refusing) ? WEFT_E_CLOSED : call(rt, fn, arg);
+    weft_err err = WEFT_E_FORKED;
+    if (rt->pid == weft__os_pid()) err = atom_load_rlx(&rt->refusing) ? WEFT_E_CLOSED : call(rt, fn, arg);
     weft__registry_leave(handle);
     return err;
 }

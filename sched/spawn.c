@@ -14,7 +14,8 @@
 #include "sched/local.h"
 #include "sched/quiet.h"
 
-_Static_assert(offsetof(struct weft_fiber, bound) == 56 && offsetof(struct weft_fiber, task) == 64, "block_init writes the last eight bytes at once");
+_Static_assert(offsetof(struct weft_fiber, bound) == 56 && offsetof(struct weft_fiber, task) == 64,
+               "block_init writes the last eight bytes at once");
 _Static_assert(offsetof(struct weft_fiber, task) == WEFT__FIBER_TASK, "weft/fork.h knows this place");
 
 /* Block sizes: a task with a small input, and three for inputs and results up to 1 KiB. */
