@@ -238,7 +238,6 @@ static void leave_tree(weft_scope *s, fiber *f) {
 static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
     static const weft_cause left = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the scope was left early");
     fiber *f = thread_fiber();
-    s->ended = 1;
     if (!f) {
         weft_exit e = run_finalizers(s, weft_ok(node_of(s)->failure) ? own : node_of(s)->failure);
         free_chunks(s);

@@ -162,7 +162,7 @@ static void serve_timers(worker *w) {
     int64_t now = weft__os_now();
     for (unsigned i = 0; i < rt->n_workers; i++) {
         worker *v = &rt->workers[i];
-        if (v == w || (wheel_count(&v->wheel) && wheel_next(&v->wheel) + WHEEL_TICK_NS <= now)) weft__clock_serve(w, v, now);
+        if (v == w || (wheel_count(&v->wheel) && wheel_next(&v->wheel) <= now - WHEEL_TICK_NS)) weft__clock_serve(w, v, now);
     }
 }
 

@@ -61,7 +61,7 @@ typedef struct weft_scope {
     weft_exit *out;
     char *free, *end;        /* the arena's current piece */
     uint64_t epoch;
-    uint8_t ended;           /* 0: open; then ending, then WEFT__OVER */
+    uint8_t ended;           /* 0, and once nobody else knows it any more WEFT__OVER */
     /* what follows is not initialised before it is used */
     struct weft__deferred *deferred;
     struct weft__chunk *chunks, *grown; /* all pieces; the one free and end are in */
