@@ -101,10 +101,13 @@ void weft__quiet_changed(runtime *rt) {
     weft__wake_this(&rt->workers[0]);
 }
 
-void weft__foreign_begins(runtime *rt) { atom_add_seq(&rt->foreign, 1); }
+/* Counted only where somebody looks: the word is shared by all threads. */
+void weft__foreign_begins(runtime *rt) {
+    if (rt->watched) atom_add_seq(&rt->foreign, 1);
+}
 
 void weft__foreign_ends(runtime *rt) {
-    if (atom_sub_seq(&rt->foreign, 1) == 1) weft__quiet_changed(rt);
+    if (rt->watched && atom_sub_seq(&rt->foreign, 1) == 1) weft__quiet_changed(rt);
 }
 
 /* ---- advancing a manual clock ------------------------------------------------------------------------- */
