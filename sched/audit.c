@@ -33,8 +33,11 @@ void weft__audit_quiet(runtime *rt) {
     while (!all_asleep(rt)) weft__os_yield();
     AUDIT(!inbox_any(&rt->outside), "nothing from outside is left");
     AUDIT(atom_load_seq(&rt->idle.nsearch) <= rt->n_workers, "only workers search");
+    AUDIT(timeline_audit(&rt->timeline), "the timeline is sound");
+    AUDIT(atom_load_acq(&rt->roots) || !atom_load_acq(&rt->root.inner), "without tasks from outside nothing is published at the root");
     for (unsigned i = 0; i < rt->n_workers; i++) {
         worker *w = &rt->workers[i];
+        AUDIT(wheel_audit(&w->wheel), "the wheel is sound");
         AUDIT(deque_size(&w->deque) == 0, "no shared child is left");
         AUDIT(deque_audit(&w->deque, NULL, NULL), "the ring is sound");
         AUDIT(weft__queue_empty(w) && !inbox_any(&w->inbox), "no ready work is left");

@@ -13,15 +13,7 @@ static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 /* Those who wait, oldest first, are won under the lock and woken after it; unless there is one already, the first fiber
  * among them is returned instead, to be switched to. */
 static WEFT_COLD fiber *end_with_waiters(worker *w, weft_fiber *s, fiber *next) {
-    uintptr_t word = end_lock(&s->task.join);
-    waiter *newest = queue_newest(word), *won = NULL, **last = &won;
-    for (waiter *at = newest ? newest->next : NULL, *after; at; at = after) {
-        after = at == newest ? NULL : at->next;
-        at->next = NULL;
-        if (at->f && !wait_win(&at->f->winner, at->ticket, WAIT_WOKEN)) continue;
-        *last = at;
-        last = &at->next;
-    }
+    waiter *won = weft__queue_win_all(end_lock(&s->task.join));
     if (end_finish_locked(&s->task.join)) weft__block_free(s);
     while (won) {
         waiter *at = won;

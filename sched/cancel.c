@@ -515,11 +515,7 @@ void weft__leave_not(fiber *f, fiber *picked, item i) {
         picked->first = NULL;
         weft__carrier_put(w, picked);
     }
-    if (!i) return;
-    if (!w->queue.runnext)
-        w->queue.runnext = i;
-    else
-        weft__queue_put_first(w, i);
+    if (i) weft__queue_put_first(w, i); /* in its own line: one that is bound, or of low priority, must not run next elsewhere */
 }
 
 /* Is what is waited for there? */

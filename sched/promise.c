@@ -12,16 +12,10 @@ static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
 /* ---- queues that end once ----------------------------------------------------------------------------- */
 
-/* DONE: the last access to the queue; those whose waits were won are woken afterwards, oldest first. */
-static void finish_locked(wait_queue *q, uintptr_t word) {
+/* Lock held, the word's value given.  Those whose waits were won, oldest first, through `next`; the others look after
+ * themselves once the lock is free. */
+waiter *weft__queue_win_all(uintptr_t word) {
     waiter *newest = queue_newest(word), *won = NULL, **last = &won;
-    if (WEFT_LIKELY(newest && newest->next == newest)) { /* one */
-        bool mine = !newest->f || wait_win(&newest->f->winner, newest->ticket, WAIT_WOKEN);
-        newest->next = NULL;
-        queue_unlock(q, QUEUE_DONE);
-        if (mine) weft__wait_over(newest);
-        return;
-    }
     for (waiter *at = newest ? newest->next : NULL, *after; at; at = after) {
         after = at == newest ? NULL : at->next;
         at->next = NULL;
@@ -29,6 +23,12 @@ static void finish_locked(wait_queue *q, uintptr_t word) {
         *last = at;
         last = &at->next;
     }
+    return won;
+}
+
+/* DONE: the last access to the queue. */
+static void finish_locked(wait_queue *q, uintptr_t word) {
+    waiter *won = weft__queue_win_all(word);
     queue_unlock(q, QUEUE_DONE);
     while (won) {
         waiter *at = won;

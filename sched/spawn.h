@@ -66,6 +66,7 @@ static inline const char *spawn_name(weft_fiber *s) {
 
 /* A queue that ends once: DONE, all that wait are woken; wait for that on a plain thread. */
 void weft__queue_finish(wait_queue *q);
+waiter *weft__queue_win_all(uintptr_t word);
 bool weft__queue_wait_thread(wait_queue *q, int64_t deadline);
 
 /* Why it was interrupted, 0 if it was not: a reference, in a word that has no other meaning in a spawned task. */

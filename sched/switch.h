@@ -54,7 +54,7 @@ SWITCH_INLINE void after_switch(fiber *self, const after *note) {
         weft__ready_slow(self->w, item_of_fiber(a.from));
         break;
     case AFTER_LOCK:
-        atom_store_rel((_Atomic uint32_t *)a.what, 0);
+        spin_unlock(a.what);
         break;
     case AFTER_PARK:
         if (!join_park(&a.task->join, (uintptr_t)a.from)) weft__ready(self->w, a.from);
