@@ -441,6 +441,40 @@ static void masks(void *arg) {
 }
 TEST(a_mask_puts_an_interrupt_off_until_its_end_and_a_restore_lets_it_through) { often(WEFT_CLOCK_AUTO, masks, 50); }
 
+/* A masked wait is not even woken to look: as many switches with an interrupt as without. */
+static int sleeps_masked(int n);
+WEFT_TASK(sleeps_masked, int, int);
+static int sleeps_masked(int n) {
+    weft_mask m;
+    weft_mask_begin(&m);
+    CHECK(weft_ok(weft_sleep(weft_s(10))));
+    CHECK_EQ(weft_mask_end(&m), WEFT_OK);
+    return n;
+}
+static bool interrupts_masked;
+static uint64_t switches;
+static void counts_switches(void *arg) {
+    (void)arg;
+    sleeps_masked_fiber f;
+    CHECK(weft_ok(weft_spawn(&f, sleeps_masked, 1)));
+    CHECK(weft_ok(weft_sleep(weft_s(1))));
+    if (interrupts_masked) CHECK(weft_ok(weft_interrupt_async(f, NULL)));
+    CHECK(weft_ok(weft_sleep(weft_s(20))));
+    weft_drop(f);
+    weft_stats stats = {.size = sizeof stats};
+    CHECK_EQ(weft_runtime_stats(thread_fiber()->rt->handle, &stats), WEFT_OK);
+    switches = stats.suspended;
+}
+TEST(a_masked_wait_is_not_woken_by_an_interrupt) {
+    uint64_t of[2];
+    for (int i = 0; i < 2; i++) {
+        interrupts_masked = i;
+        run_ends(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), counts_switches, NULL, WEFT_OK);
+        of[i] = switches;
+    }
+    CHECK_EQ(of[0], of[1]);
+}
+
 /* A wait that began restored is woken; one that began masked is not. */
 static int waits_restored(int n);
 WEFT_TASK(waits_restored, int, int);
