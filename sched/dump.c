@@ -264,8 +264,8 @@ static void look_at_more(dump *d, row *r) {
 }
 
 /* Whoever holds the lock of its end keeps a fiber from ending.  A word that says nothing may be that of a block that is
- * just being made, and is then written without a look. */
-static bool pin(weft_fiber *s) {
+ * just being made, and is then written without a look; that of a free block says that it is done. */
+static RACY bool pin(weft_fiber *s) {
     uintptr_t word = atom_load_acq(&s->task.join);
     while (!(word & QUEUE_DONE) && word & ~QUEUE_LOCK) {
         if (!(word & QUEUE_LOCK) && atom_cas_ar(&s->task.join, &word, word | QUEUE_LOCK)) return true;
