@@ -70,6 +70,11 @@ typedef struct os_thread {
 weft_err weft__os_thread_start(os_thread *t, const char *name, void (*body)(void *), void *arg);
 void weft__os_thread_join(os_thread t); /* pre: started, joined once */
 
+/* The bounds of the calling thread's own stack; asked once for each thread. */
+void weft__os_thread_stack(char **lo, char **top);
+/* A variable of the environment, NULL: it is not set. */
+const char *weft__os_environment(const char *name);
+
 /* Test hook: make thread start number n from now fail (1 = the next one); 0 turns it off. */
 void weft__os_thread_fail_at(unsigned n);
 
@@ -90,6 +95,32 @@ uint64_t weft__os_ticks_per_us(void); /* of arch_ticks(); measured or read once 
 void weft__os_yield(void);         /* let another thread have the processor */
 int weft__os_pid(void);            /* this process, without a system call each time */
 extern _Atomic int weft__os_process; /* what that returns, 0 before the first call; changes in the child of fork(2) */
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* A new file of so many zeroed bytes, mapped and shared; NULL: it cannot be made. */
+void *weft__os_map_file_new(const char *path, size_t bytes);
+/* A private copy of a file; NULL: it cannot be read, or is empty. */
+void *weft__os_map_file_copy(const char *path, size_t *bytes);
+void weft__os_unmap_file(void *p, size_t bytes);
+
+/* ---- child processes ------------------------------------------------------------------------ */
+
+/* Memory, zeroed, that child processes share; NULL: there is none. */
+void *weft__os_reserve_shared(size_t bytes);
+void weft__os_release_shared(void *p, size_t bytes);
+
+typedef enum os_child {
+    OS_CHILD_IS,    /* the caller is the child process */
+    OS_CHILD_ENDED, /* the caller is the parent, the child has ended, *status is what waitpid says */
+    OS_CHILD_NONE,  /* there is no process to be had */
+} os_child;
+/* Go on in a child process, and wait for its end in this one. */
+os_child weft__os_child(int *status);
+_Noreturn void weft__os_child_ends(void); /* with status 0, and nothing of the parent's done twice */
+/* Before the process dies by a signal, last(signal) is called, which must be async-signal-safe.  quiet: what it writes to
+ * standard error goes nowhere from now on. */
+void weft__os_dying(void (*last)(int signal), bool loud);
 
 /* ---- faults --------------------------------------------------------------------------------- */
 

@@ -37,7 +37,9 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -308,6 +310,23 @@ void weft__os_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t time
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &ts, NULL, 0);
 }
 
+void weft__os_thread_stack(char **lo, char **top) {
+    static __thread char *known_lo, *known_top; /* for the main thread the C library reads a file */
+    pthread_attr_t a;
+    void *at = NULL;
+    size_t bytes = 0;
+    if (!known_top && pthread_getattr_np(pthread_self(), &a) == 0) {
+        pthread_attr_getstack(&a, &at, &bytes);
+        pthread_attr_destroy(&a);
+        known_lo = at;
+        known_top = known_lo + bytes;
+    }
+    *lo = known_lo;
+    *top = known_top;
+}
+
+const char *weft__os_environment(const char *name) { return getenv(name); }
+
 void weft__os_futex_wake(_Atomic uint32_t *word, int count) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
@@ -485,4 +504,70 @@ _Noreturn void weft__os_die(const char *format, ...) {
     text[length++] = '\n';
     weft__os_write_err(text, length);
     abort();
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+void *weft__os_map_file_new(const char *path, size_t bytes) {
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return NULL;
+    void *p = ftruncate(fd, (off_t)bytes) == 0 ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    close(fd);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *weft__os_map_file_copy(const char *path, size_t *bytes) {
+    struct stat is;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return NULL;
+    bool can = fstat(fd, &is) == 0 && is.st_size > 0;
+    void *p = can ? mmap(NULL, (size_t)is.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    close(fd);
+    if (p == MAP_FAILED) return NULL;
+    *bytes = (size_t)is.st_size;
+    return p;
+}
+
+void weft__os_unmap_file(void *p, size_t bytes) { munmap(p, bytes); }
+
+/* ---- child processes ------------------------------------------------------------------------ */
+
+void *weft__os_reserve_shared(size_t bytes) {
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void weft__os_release_shared(void *p, size_t bytes) { munmap(p, bytes); }
+
+os_child weft__os_child(int *status) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) return OS_CHILD_IS;
+    if (pid < 0) return OS_CHILD_NONE;
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR) {}
+    return OS_CHILD_ENDED;
+}
+
+_Noreturn void weft__os_child_ends(void) { _exit(0); }
+
+static void (*last_words)(int signal);
+
+/* The default action, which ends the process, is back, and the signal comes again. */
+static void dying(int signal) {
+    last_words(signal);
+    raise(signal);
+}
+
+void weft__os_dying(void (*last)(int signal), bool loud) {
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static char stack[64 * 1024];
+    stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction a = {.sa_handler = dying, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER | SA_ONSTACK)};
+    last_words = last;
+    sigaltstack(&alternate, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &a, NULL);
+    int nowhere = loud ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nowhere < 0) return;
+    dup2(nowhere, STDERR_FILENO);
+    close(nowhere);
 }

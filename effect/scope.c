@@ -14,6 +14,7 @@
 #include "sched/cancel.h"
 #include "sched/cause.h"
 #include "sched/clock.h"
+#include "sched/det.h"
 #include "sched/exit.h"
 #include "sched/fail.h"
 #include "sched/local.h"
@@ -245,6 +246,7 @@ static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
         return e;
     }
     weft__node *n = node_of(s);
+    scheduling_point(f);
     if (n != f->pub.scope)
         weft__misuse("a scope was ended inside another scope or mask; end what was begun last");
     if (cancel) weft__node_cancel(n, &left);

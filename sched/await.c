@@ -1,6 +1,7 @@
 /* sched/await.c -- how spawned fibers end, and what is done with handles: await, drop, detach, questions.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/cause.h"
+#include "sched/det.h"
 #include "sched/fail.h"
 #include "sched/local.h"
 #include "sched/quiet.h"
@@ -103,7 +104,10 @@ bool weft__known(weft_handle h) {
     return live(h) || (h.fiber && f && f->self == h.fiber && atom_load_rlx(&h.fiber->id) == h.id);
 }
 
+static bool has_ended(void *s) { return end_done(&((weft_fiber *)s)->task.join); }
+
 static weft_exit await_on_thread(weft_fiber *s, int64_t deadline) {
+    if (s->rt->det && deadline == INT64_MAX) weft__det_drive(s->rt, has_ended, s, DET_WAIT);
     if (weft__queue_wait_thread(&s->task.join, deadline)) return success;
     return FAILED(WEFT_E_TIMEOUT, "weft_await_for: the fiber has not ended in time");
 }
@@ -204,6 +208,7 @@ weft_exit weft_fiber_await(weft_handle h) {
     weft_fiber *s = h.fiber;
     if (WEFT_UNLIKELY(!live(h))) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     fiber *f = thread_fiber();
+    if (WEFT_LIKELY(f != NULL)) scheduling_point(f);
     if (!end_done(&s->task.join)) {
         bool itself = f && (f->self == s || (f->strand && weft__part_of(f) == s));
         if (WEFT_UNLIKELY(itself)) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
@@ -221,6 +226,7 @@ weft_exit weft_fiber_await_until(weft_handle h, weft_time deadline) {
     fiber *f = thread_fiber();
     if (!live(h)) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     if (f && weft__part_of(f) == s) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
+    if (f) scheduling_point(f);
     weft_exit e = f && cancel_due(f) ? weft__look_up(f) : success;
     if (weft_ok(e) && !end_done(&s->task.join)) e = f ? await_until(f, s, deadline) : await_on_thread(s, deadline);
     if (!weft_ok(e)) return e;
@@ -244,6 +250,7 @@ weft_exit weft__await_end(weft_handle h) {
 weft_err weft_fiber_drop(weft_handle h) {
     weft_fiber *s = h.fiber;
     if (WEFT_UNLIKELY(!live(h))) return WEFT_E_STALE;
+    weft_point();
     bool scoped = s->special && s->scope != &s->rt->root && !(atom_load_acq(&s->asked) & ASKED_DETACHED);
     uintptr_t old = WEFT_UNLIKELY(scoped) ? weft__node_drop(s->scope, s) : end_drop(&s->task.join);
     if (WEFT_UNLIKELY(old & END_DROPPED)) return WEFT_E_STALE;
@@ -269,7 +276,12 @@ weft_exit weft_yield(void) {
         if (!weft_ok(e)) return e;
     }
     worker *w = f->w;
+    if (WEFT_UNLIKELY(w->rt->points)) weft__record_yield(f);
     if (weft__queue_empty(w)) {
+        if (WEFT_UNLIKELY(w->rt->det != NULL)) {
+            weft__det_yield(f);
+            return success;
+        }
         clock_serve_own(w);
         weft__queue_collect(w, true);
         if (weft__attn()) weft__attend(f);
@@ -340,7 +352,10 @@ const weft_site *weft_fiber_site(weft_handle h) { return weft__known(h) ? spawn_
 
 const char *weft_fiber_name(weft_handle h) { return weft__known(h) ? spawn_name(h.fiber) : NULL; }
 
-bool weft_fiber_is_done(weft_handle h) { return live(h) && end_done(&h.fiber->task.join); }
+bool weft_fiber_is_done(weft_handle h) {
+    weft_point();
+    return live(h) && end_done(&h.fiber->task.join);
+}
 
 const char *weft__fiber_name(const fiber *f) {
     if (f->self) return spawn_name(f->self);

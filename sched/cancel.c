@@ -4,6 +4,7 @@
 #include "alloc/arch.h"
 #include "alloc/heap.h"
 #include "sched/cause.h"
+#include "sched/det.h"
 #include "sched/clock.h"
 #include "sched/exit.h"
 #include "sched/local.h"
@@ -427,6 +428,7 @@ weft_exit weft_checkpoint(void) {
     if (WEFT_UNLIKELY(weft__attn())) { /* a poll as good as a fork */
         weft__attend_timers(f->w);
         weft__attend(f);
+        if (f->w->rt->det) weft__det_minor_point(f);
     }
     return cancel_due(f) ? weft__look_up(f) : success;
 }
@@ -515,6 +517,7 @@ void weft__leave_not(fiber *f, fiber *picked, item i) {
         picked->first = NULL;
         weft__carrier_put(w, picked);
     }
+    if (WEFT_UNLIKELY(w->rt->det != NULL) && i) return weft__det_put_back(w, i);
     if (i) weft__queue_put_first(w, i); /* in its own line: one that is bound, or of low priority, must not run next elsewhere */
 }
 

@@ -462,7 +462,7 @@ static uint32_t awaited_by(const dump *d, const row *r) {
 
 static bool on_stack(const fiber *f, const void *p) {
     uintptr_t at = (uintptr_t)p;
-    return at >= peek(&f->stk.lo) && at + sizeof(weft__node) <= (uintptr_t)f;
+    return at >= peek(&f->stk.lo) && at + sizeof(weft__node) <= peek(&f->stk.top);
 }
 
 /* Two waits open no winner: that for a fiber which runs in one's place, and that for the fibers of a scope. */

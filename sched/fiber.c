@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/fiber.h"
 #include "alloc/san.h"
+#include "sched/det.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
 #include "sched/switch.h"
@@ -18,6 +19,7 @@ static void carrier_entry(void *note) {
     fiber *self = thread_fiber();
     after_switch(self, note);
     enter_thread(self);
+    if (WEFT_UNLIKELY(self->rt->det != NULL)) weft__det_loop(self);
     weft__worker_loop(self);
 }
 
@@ -75,14 +77,26 @@ static void fiber_init(fiber *f, worker *w, stack s) {
     f->pub.scope = f->anchor_scope = &f->base;
 }
 
+static void no_children(fiber *f) {
+    f->pub.head = f->anchor = &f->root;
+    f->root.site = WEFT__SHARED;
+    f->pub.low = f->stk.lo + low_mark(&f->stk);
+}
+
+void weft__fiber_adopt(fiber *f, worker *w) {
+    stack s = {.cls = STACK_64K};
+    weft__os_thread_stack(&s.lo, &s.top);
+    fiber_init(f, w, s);
+    no_children(f);
+    weft__ctx_adopt(&f->ctx);
+}
+
 fiber *weft__carrier_of(worker *w, stack_class cls) {
     stack s;
     if (!weft__stack_get(w->stacks, cls, &s)) return NULL;
     fiber *f = weft__fiber_on(&s);
     fiber_init(f, w, s);
-    f->pub.head = f->anchor = &f->root;
-    f->root.site = WEFT__SHARED;
-    f->pub.low = s.lo + low_mark(&s);
+    no_children(f);
     weft__ctx_init(&f->ctx, s.lo, (char *)f, carrier_entry);
     worker_count(&w->stats.stacks);
     return f;

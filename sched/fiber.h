@@ -81,6 +81,7 @@ typedef struct fiber {
     weft__node *anchor_scope; /* where the children after `anchor` were forked */
     struct weft_fiber *waits_end_of; /* sched/interrupt.c, under its lock */
     struct runtime *rt;     /* whose stack this is; constant */
+    uint64_t name;          /* deterministic executor: of a task that was not spawned (sched/det.c) */
     stack stk;
 } fiber;
 
@@ -112,6 +113,9 @@ static inline fiber *weft__fiber_on(const stack *s) {
 
 /* A fresh carrier, set up so that its loop starts when it is switched to.  NULL when there is no stack.  Owner of w. */
 fiber *weft__carrier_of(worker *w, stack_class cls);
+/* Make f, a zeroed block that is used for nothing else, the fiber of the calling thread's own stack, which is to be left
+ * and come back to on this thread alone. */
+void weft__fiber_adopt(fiber *f, worker *w);
 /* Give all idle carriers of w back.  Owner of w. */
 void weft__carriers_drop(worker *w);
 /* Give back one that is not on the list: pre: it will never run again. */

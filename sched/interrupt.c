@@ -8,6 +8,7 @@
 #include "alloc/heap.h"
 #include "sched/cancel.h"
 #include "sched/cause.h"
+#include "sched/det.h"
 #include "sched/fail.h"
 #include "sched/quiet.h"
 #include "sched/thread.h"
@@ -63,6 +64,7 @@ static weft_exit wait_for_end(weft_handle h) {
 }
 
 weft_exit weft__interrupt(weft_handle h, const char *reason, const char *file, int line, bool wait) {
+    weft_point();
     if (!weft__known(h)) return FAILED(WEFT_E_STALE, "weft_interrupt: no such fiber");
     fiber *f = thread_fiber();
     runtime *abroad = f && f->rt == h.fiber->rt ? NULL : h.fiber->rt;

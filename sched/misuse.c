@@ -1,7 +1,9 @@
-/* sched/misuse.c -- checked misuse: a text, then abort.
+/* sched/misuse.c -- checked misuse: a text, how to come there again in the deterministic executor, then abort.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/misuse.h"
 #include "alloc/os.h"
+#include "sched/det.h"
+#include "sched/thread.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,5 +19,7 @@ void weft__misuse(const char *format, ...) {
     if (length > sizeof text - 2) length = sizeof text - 2;
     text[length++] = '\n';
     weft__os_write_err(text, length);
+    fiber *f = thread_fiber();
+    if (f && f->w->rt->det) weft__det_tell(f->w->rt->det);
     abort();
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <weft/promise.h>
 #include "sched/cause.h"
+#include "sched/det.h"
 #include "sched/fail.h"
 #include "sched/local.h"
 #include "sched/quiet.h"
@@ -81,6 +82,7 @@ weft_err weft_promise_external(weft_promise *p, weft_runtime *handle) {
 
 static weft_err complete(weft_promise *p, void *value, weft_exit e) {
     uintptr_t word;
+    weft_point();
     if (!queue_lock(&p->queue, &word)) return WEFT_E_TWICE;
     weft_runtime *announced = p->announced;
     runtime *rt = announced ? weft__registry_enter(announced) : NULL;
@@ -102,7 +104,12 @@ weft_err weft_promise_fail(weft_promise *p, weft_exit e) {
     return err;
 }
 
-bool weft_promise_is_done(weft_promise *p) { return atom_load_acq(&p->queue) & QUEUE_DONE; }
+bool weft__queue_done(void *q) { return atom_load_acq((wait_queue *)q) & QUEUE_DONE; }
+
+bool weft_promise_is_done(weft_promise *p) {
+    weft_point();
+    return weft__queue_done(&p->queue);
+}
 
 static weft_exit outcome(weft_promise *p, void **value) {
     if (WEFT_UNLIKELY(!weft_ok(p->exit))) return weft__hold(thread_fiber(), p->exit);
@@ -119,7 +126,8 @@ weft_exit weft_promise_await(weft_promise *p, void **value) {
         weft__queue_wait_thread(&p->queue, INT64_MAX);
         return outcome(p, value);
     }
-    if (weft_promise_is_done(p)) {
+    scheduling_point(f);
+    if (weft__queue_done(&p->queue)) {
         if (WEFT_UNLIKELY(cancel_due(f)) && !weft_ok(why = weft__look_up(f))) return why;
         return outcome(p, value);
     }
@@ -135,7 +143,7 @@ weft_exit weft_promise_await_until(weft_promise *p, void **value, weft_time t) {
     waits_for(f, "a promise", p);
     wait_state how = wait_on(f, &p->queue, &until, NULL, NULL, &why);
     if (how == WAIT_CANCEL) return why;
-    return how == WAIT_TIMEOUT && !weft_promise_is_done(p) ? LATE : outcome(p, value);
+    return how == WAIT_TIMEOUT && !weft__queue_done(&p->queue) ? LATE : outcome(p, value);
 }
 
 weft_exit weft_promise_await_for(weft_promise *p, void **value, weft_duration d) {

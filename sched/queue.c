@@ -2,13 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/queue.h"
 #include "sched/clock.h"
+#include "sched/det.h"
 #include "sched/spawn.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 
-
-/* A spawned task that leaves this worker's own queue can no longer be taken out of it by its awaiter. */
-static void forget_home(item i) {
+void weft__queue_forget_home(item i) {
     weft_task *t = item_task(i);
     if (t && (t->site & WEFT__JOINED) == WEFT__SPAWNED) atom_store_rlx(&spawn_of_task(t)->home, BOUND_NOWHERE);
 }
@@ -18,7 +17,7 @@ static unsigned share_line(worker *w, fifo *line, unsigned most) {
     unsigned moved = 0;
     for (; moved < most; moved++) {
         item i = line->first, next = item_link(i)->next;
-        forget_home(i);
+        weft__queue_forget_home(i);
         if (!run_queue_push(&w->open, i)) break;
         line->first = next;
         line->n--;
@@ -32,7 +31,7 @@ unsigned weft__queue_share(worker *w, bool all) {
     moved += share_line(w, &q->mine, all ? q->mine.n : (q->mine.n + 1) / 2);
     if (all || moved == 0) moved += share_line(w, &q->low, q->low.n);
     if ((all || moved == 0) && q->runnext) {
-        forget_home(q->runnext);
+        weft__queue_forget_home(q->runnext);
         if (run_queue_push(&w->open, q->runnext)) {
             q->runnext = 0;
             moved++;
@@ -43,7 +42,7 @@ unsigned weft__queue_share(worker *w, bool all) {
 
 static unsigned bound_of(item i) { return item_fiber(i) ? item_fiber(i)->bound : BOUND_NOWHERE; }
 
-static unsigned priority_of(item i) {
+unsigned weft__queue_priority(item i) {
     fiber *f = item_fiber(i);
     if (f) return f->priority;
     weft_task *t = item_task(i);
@@ -59,7 +58,7 @@ static void send(worker *home, item i) {
 static fifo *line_of(worker *w, item i) {
     unsigned bound = bound_of(i);
     if (bound == w->index) return &w->queue.bound;
-    if (bound == BOUND_NOWHERE) return queue_of_priority(&w->queue, priority_of(i));
+    if (bound == BOUND_NOWHERE) return queue_of_priority(&w->queue, weft__queue_priority(i));
     send(&w->rt->workers[bound], i);
     return NULL;
 }
@@ -86,6 +85,7 @@ bool weft__ready_elsewhere(worker *w, fiber *f) {
 
 void weft__ready_slow(worker *w, item i) {
     (void)i;
+    if (WEFT_UNLIKELY(w->rt->det != NULL)) return weft__det_ready(w);
     if (atom_load_rlx(w->attn) & ATTN_WANT) {
         w->queue.sharing = true;
         weft__attend(w->running);
@@ -129,6 +129,7 @@ static bool collect(worker *w, inbox *from) {
 
 /* Whoever takes what came from outside cannot run it all: the rest is offered if anybody sleeps. */
 void weft__queue_collect(worker *w, bool outside) {
+    if (WEFT_UNLIKELY(w->rt->det != NULL)) return; /* it has its own time for that */
     collect(w, &w->inbox);
     if (!outside || !collect(w, &w->rt->outside)) return;
     weft__ask_for_others(w);
@@ -138,6 +139,7 @@ void weft__queue_collect(worker *w, bool outside) {
 
 item weft__queue_pop_slow(worker *w) {
     queue *q = &w->queue;
+    if (WEFT_UNLIKELY(w->rt->det != NULL)) return weft__det_pop(w);
     if (q->turn % FAIR_TURNS == 0) {
         clock_serve_own(w);
         weft__queue_collect(w, true);

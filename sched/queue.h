@@ -42,6 +42,11 @@ void weft__queue_collect(worker *w, bool outside);
  * the caller notifies. */
 unsigned weft__queue_share(worker *w, bool all);
 
+/* Of PRIORITY_NORMAL ... */
+unsigned weft__queue_priority(item i);
+/* A spawned task that leaves this worker's own queue can no longer be taken out of it by its awaiter. */
+void weft__queue_forget_home(item i);
+
 /* For WEFT__RARE: send f to another worker, one that sleeps if there is one.  False: it is bound, or there is none. */
 bool weft__ready_elsewhere(worker *w, fiber *f);
 

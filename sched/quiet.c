@@ -3,6 +3,7 @@
 #include "sched/quiet.h"
 #include "sched/cancel.h"
 #include "sched/cause.h"
+#include "sched/det.h"
 #include "sched/dump.h"
 #include "sched/exit.h"
 #include "sched/fail.h"
@@ -49,15 +50,22 @@ static bool step_manual(worker *w) {
 
 static bool unfinished(runtime *rt) { return atom_load_acq(&rt->roots) || !weft__drained(rt); }
 
+/* Nobody is left to advance a manual clock: other threads cannot where one drives. */
+static bool time_stands(runtime *rt) { return rt->det && rt->clock == WEFT_CLOCK_MANUAL; }
+
 /* First everything is asked to stop; what does not because it is masked is asked again, masks or not. */
 static bool deadlock(worker *w) {
-    static const weft_cause cause = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
+    static const weft_cause nothing = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
         "deadlock: everything that is left waits, and nothing can end any of these waits");
+    static const weft_cause time = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
+        "time never advanced: everything that is left waits, some of it for a time, and nobody is left to advance the clock");
     runtime *rt = w->rt;
-    if (!rt->in_run || weft__clock_armed(rt) || !rt->was_unfinished || rt->deadlocked > 1) return false;
+    bool armed = weft__clock_armed(rt) != 0;
+    if (!rt->in_run || (armed && !time_stands(rt)) || !rt->was_unfinished || rt->deadlocked > 1) return false;
     if (rt->deadlocked++ == 0) {
-        weft__report_waiters(rt, "deadlock: everything that is left waits, and nothing can end any of these waits");
-        weft__node_cancel(&rt->root, &cause);
+        const weft_cause *cause = armed ? &time : &nothing;
+        weft__report_waiters(rt, cause->text);
+        weft__node_cancel(&rt->root, cause);
     } else {
         atom_store_seq(&rt->forced, 1);
         atom_add_seq(&rt->epoch, 1);
@@ -90,6 +98,15 @@ bool weft__quiet_look(worker *w) {
     if (!rt->watched || atom_load_rlx(&rt->stopping) || !quiet_maybe(&rt->idle)) return false;
     spin_lock(&rt->quiet_lock);
     bool acted = quiet_look(&rt->idle, &rt->claims, w->index);
+    spin_unlock(&rt->quiet_lock);
+    return acted;
+}
+
+bool weft__quiet_alone(worker *w) {
+    runtime *rt = w->rt;
+    spin_lock(&rt->quiet_lock);
+    bool expects = weft__quiet_expects(&rt->idle); /* first: what is not announced any more is public */
+    bool acted = !expects && !quiet_work(&rt->idle) && act(w);
     spin_unlock(&rt->quiet_lock);
     return acted;
 }
@@ -147,6 +164,7 @@ static weft_exit advance_wait(runtime *rt, advance *a) {
         return why;
     }
     weft__quiet_changed(rt);
+    if (rt->det) weft__det_drive(rt, weft__queue_done, &a->over, DET_WAIT);
     weft__queue_wait_thread(&a->over, INT64_MAX);
     return a->exit;
 }

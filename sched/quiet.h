@@ -21,6 +21,8 @@
 
 /* w is about to sleep.  True: it has made something ready, and does not sleep; its bit is taken back. */
 bool weft__quiet_look(worker *w);
+/* The same for the only worker, which is not about to sleep. */
+bool weft__quiet_alone(worker *w);
 /* Something that rest depends on has changed while all may sleep: let somebody look. */
 void weft__quiet_changed(runtime *rt);
 

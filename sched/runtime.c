@@ -14,14 +14,18 @@
 #include "sched/cancel.h"
 #include "sched/cause.h"
 #include "sched/clock.h"
+#include "sched/det.h"
 #include "sched/dump.h"
 #include "sched/interrupt.h"
 #include "sched/join.h"
 #include "sched/quiet.h"
+#include "sched/record.h"
 #include "sched/registry.h"
 #include "sched/report.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
+#include <stdlib.h>
+#include <string.h>
 
 #define RING_FIRST (WEFT__RARE ? 4 : 256) /* slots of a worker's first ring */
 #define SEARCH_US 50                      /* search this long before sleeping, with a processor each */
@@ -42,6 +46,16 @@ static void alive_change(runtime *rt, uint32_t by) {
 
 static void alive_wait(runtime *rt, uint32_t value) {
     for (uint32_t now; (now = atom_load_acq(&rt->alive)) != value;) weft__os_futex_wait(&rt->alive, now, -1);
+}
+
+/* What it has of its own, by the thread that was the worker. */
+static void worker_leaves(worker *w) {
+    weft__carriers_drop(w);
+    weft__stack_cache_close(w->stacks);
+    for (unsigned c = 0; c < SPAWN_CLASSES; c++)
+        if (w->blocks[c]) weft__slab_cache_close(w->blocks[c]);
+    if (w->limits) weft__slab_cache_close(w->limits);
+    weft__cause_drop(w->last_why);
 }
 
 void weft__worker_thread(void *arg) {
@@ -66,13 +80,8 @@ void weft__worker_thread(void *arg) {
         first = w->running;
     }
     if (first) weft__carrier_drop(w, first);
-    weft__carriers_drop(w);
+    worker_leaves(w);
     weft__ctx_fini(&w->thread);
-    weft__stack_cache_close(w->stacks);
-    for (unsigned c = 0; c < SPAWN_CLASSES; c++)
-        if (w->blocks[c]) weft__slab_cache_close(w->blocks[c]);
-    if (w->limits) weft__slab_cache_close(w->limits);
-    weft__cause_drop(w->last_why);
     alive_change(rt, (uint32_t)-1);
     alive_wait(rt, 0);
 }
@@ -104,6 +113,8 @@ static void worker_free(worker *w) {
 
 static void runtime_free(runtime *rt) {
     if (rt->workers) weft__spawn_abandon(rt);
+    weft__det_close(rt);
+    weft__record_close(rt);
     for (unsigned i = 0; rt->workers && i < rt->workers_bytes / sizeof(worker); i++) worker_free(&rt->workers[i]);
     weft__heap_free(rt->workers, rt->workers_bytes);
     weft__spawn_close(rt);
@@ -135,7 +146,7 @@ static runtime *runtime_make(unsigned workers, stack_class cls, const weft_optio
     rt->pid = weft__os_pid();
     rt->stack_cls = cls;
     rt->ticks_per_us = weft__os_ticks_per_us();
-    rt->search_ticks = (workers <= weft__os_cpus() ? SEARCH_US : 1) * rt->ticks_per_us;
+    rt->search_ticks = (workers == 1 || workers <= weft__os_cpus() ? SEARCH_US : 1) * rt->ticks_per_us;
     rt->workers_bytes = workers * sizeof(worker);
     rt->workers = weft__heap_alloc(rt->workers_bytes, _Alignof(worker));
     bool ok = rt->workers && weft__stack_pool_open(&rt->pool) == WEFT_OK && weft__spawn_open(rt) && weft__limits_open(rt);
@@ -175,7 +186,7 @@ static void join_threads(runtime *rt, unsigned n) {
 }
 
 /* Threads and gate.  On error nothing of it is left. */
-static weft_err runtime_start(runtime *rt, unsigned wanted) {
+static weft_err runtime_start(runtime *rt, unsigned wanted, const char *record) {
     weft_err err = WEFT_OK;
     unsigned n = start_threads(rt, wanted, &err);
     close_unused_caches(rt, n);
@@ -186,9 +197,37 @@ static weft_err runtime_start(runtime *rt, unsigned wanted) {
         return WEFT_E_NOMEM;
     }
     rt->n_workers = rt->idle.workers = n;
+    if (record && (err = weft__record_open(rt, record)) != WEFT_OK) {
+        open_gate(rt, GATE_ABANDONED);
+        join_threads(rt, n);
+        return err;
+    }
+    rt->spawn_slow = rt->spawn_slow || record;
     open_gate(rt, GATE_OPEN);
     weft__monitor_start(rt);
     return WEFT_OK;
+}
+
+/* No thread is needed. */
+static weft_err runtime_start_det(runtime *rt, const weft_options *o) {
+    weft_err err = weft__det_open(rt, o);
+    if (err != WEFT_OK) {
+        close_unused_caches(rt, 0);
+        return err;
+    }
+    rt->n_workers = rt->idle.workers = 1;
+    rt->workers[0].attn = weft__thread_attn();
+    return WEFT_OK;
+}
+
+static bool drained(void *rt) { return weft__drained(rt); }
+
+static void runtime_stop_det(runtime *rt) {
+    rt->det->calm = true;
+    weft__det_drive(rt, drained, rt, DET_WAIT);
+    weft__offload_stop(&rt->offload);
+    atom_store_seq(&rt->stopping, 1);
+    worker_leaves(&rt->workers[0]);
 }
 
 /* Until every fiber has ended that is not a daemon.  A wake may be missed, the look is then late by DRAIN_LOOK_NS. */
@@ -206,8 +245,7 @@ void weft__drain_look(runtime *rt) {
     weft__os_futex_wake(&rt->drain, 1);
 }
 
-/* Returns whether there was a deadlock. */
-static bool runtime_stop(runtime *rt) {
+static void runtime_stop_workers(runtime *rt) {
     drain(rt);
     weft__offload_stop(&rt->offload);
     weft__monitor_stop(rt);
@@ -217,6 +255,11 @@ static bool runtime_stop(runtime *rt) {
         weft__os_futex_wait(&rt->alive, now, STOP_LOOK_NS);
     }
     join_threads(rt, rt->n_workers);
+}
+
+/* Returns whether there was a deadlock. */
+static bool runtime_stop(runtime *rt) {
+    (rt->det ? runtime_stop_det : runtime_stop_workers)(rt);
     while (atom_load_acq(&rt->visitors)) weft__os_yield();
     weft__report_close();
     bool deadlocked = rt->deadlocked;
@@ -230,12 +273,14 @@ static weft_err runtime_open(const weft_options *o, bool in_run, runtime **out) 
     if (o->size != sizeof *o) return WEFT_E_SIZE;
     stack_class cls = weft__stack_class_for(o->stack_bytes);
     if (o->workers > IDLE_WORKERS_MAX || cls == STACK_CLASSES || (unsigned)o->clock > WEFT_CLOCK_AUTO) return WEFT_E_INVALID;
-    unsigned workers = o->workers ? o->workers : weft__os_cpus();
+    if ((unsigned)o->executor > WEFT_DETERMINISTIC || (unsigned)o->explore > WEFT_EXPLORE_REPLAY) return WEFT_E_INVALID;
+    bool det = o->executor == WEFT_DETERMINISTIC;
+    unsigned workers = det ? 1 : o->workers ? o->workers : weft__os_cpus();
     if (workers > IDLE_WORKERS_MAX) workers = IDLE_WORKERS_MAX;
     weft_err err = weft__report_open();
     if (err != WEFT_OK) return err;
     runtime *rt = runtime_make(workers, cls, o, in_run);
-    err = rt ? runtime_start(rt, workers) : WEFT_E_NOMEM;
+    err = !rt ? WEFT_E_NOMEM : det ? runtime_start_det(rt, o) : runtime_start(rt, workers, o->record);
     if (err == WEFT_OK) {
         *out = rt;
         return WEFT_OK;
@@ -247,7 +292,7 @@ static weft_err runtime_open(const weft_options *o, bool in_run, runtime **out) 
 
 static weft_err open_as(const weft_options *options, bool in_run, weft_runtime **out) {
     *out = NULL;
-    runtime *rt;
+    runtime *rt = NULL;
     weft_err err = runtime_open(options, in_run, &rt);
     if (err != WEFT_OK) return err;
     *out = weft__registry_add(rt); /* also in rt->handle */
@@ -255,6 +300,8 @@ static weft_err open_as(const weft_options *options, bool in_run, weft_runtime *
     runtime_stop(rt);
     return WEFT_E_LIMIT;
 }
+
+weft_err weft__run_open(const weft_options *options, weft_runtime **out) { return open_as(options, true, out); }
 
 weft_err weft_open(const weft_options *options, weft_runtime **out) {
     return out ? open_as(options, false, out) : WEFT_E_INVALID;
@@ -278,19 +325,32 @@ weft_err weft_close(weft_runtime *handle) {
     return close_it(handle, &deadlocked);
 }
 
+bool weft__run_close(weft_runtime *handle) {
+    bool deadlocked = false;
+    close_it(handle, &deadlocked);
+    return deadlocked;
+}
+
 /* ---- shutting down in steps --------------------------------------------------------------------------- */
 
-static bool all_ended(runtime *rt) { return weft__drained(rt) && atom_load_acq(&rt->roots) == 0; }
+static bool all_ended(void *arg) {
+    runtime *rt = arg;
+    return weft__drained(rt) && atom_load_acq(&rt->roots) == 0;
+}
+
+#define REST_LOOK_NS 1000000 /* deterministic: at rest, look this often for what comes from outside */
 
 /* False: not within d ns. */
 static bool ends_within(runtime *rt, int64_t d) {
     int64_t until = weft__os_now() + d;
     for (;;) {
         uint32_t seen = atom_load_acq(&rt->drain);
+        if (rt->det) weft__det_drive(rt, all_ended, rt, DET_NOT);
         if (all_ended(rt)) return true;
         int64_t left = until - weft__os_now();
         if (left <= 0) return false;
-        weft__os_futex_wait(&rt->drain, seen, left < DRAIN_LOOK_NS ? left : DRAIN_LOOK_NS);
+        int64_t look = rt->det ? REST_LOOK_NS : DRAIN_LOOK_NS;
+        weft__os_futex_wait(&rt->drain, seen, left < look ? left : look);
     }
 }
 
@@ -343,7 +403,14 @@ void weft__root_done(runtime *rt, root_task *root, weft_exit exit) {
     weft__os_futex_wake(done, 1);
 }
 
+static weft_err call_det(runtime *rt, void (*fn)(void *), void *arg) {
+    weft_exit e = weft__det_call(rt, fn, arg);
+    weft__cause_drop(e.cause);
+    return (weft_err)e.code;
+}
+
 static weft_err call(runtime *rt, void (*fn)(void *), void *arg) {
+    if (rt->det) return call_det(rt, fn, arg);
     static const weft_site site = {root_run, "main task", "weft_call", 0};
     root_task root = {.fn = fn, .arg = arg};
     root.task.site = (uintptr_t)&site | WEFT__SHARED;
@@ -368,16 +435,34 @@ weft_err weft_call(weft_runtime *handle, void (*fn)(void *), void *arg) {
     return err;
 }
 
+/* What makes a failed run repeatable without compiling it again. */
+static weft_err from_environment(weft_options *o) {
+    static const char *const names[] = {NULL, "fifo", "random", "pct"};
+    const char *seed = weft__os_environment("WEFT_SEED"), *how = weft__os_environment("WEFT_EXPLORE");
+    const char *schedule = weft__os_environment("WEFT_REPLAY");
+    if (o->size != sizeof *o || o->executor != WEFT_EXECUTOR_DEFAULT) return WEFT_OK;
+    if (!o->record) o->record = weft__os_environment("WEFT_RECORD");
+    if (!(seed || schedule)) return WEFT_OK;
+    char *end = NULL;
+    o->executor = WEFT_DETERMINISTIC;
+    o->schedule = schedule;
+    if (seed) o->seed = strtoull(seed, &end, 10);
+    if (end && (*end || end == seed)) return WEFT_E_INVALID;
+    for (unsigned i = 1; how && i < sizeof names / sizeof *names; i++)
+        if (strcmp(how, names[i]) == 0) o->explore = (weft_explore)i;
+    return WEFT_OK;
+}
+
 weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg) {
     if (!fn) return WEFT_E_INVALID;
     if (thread_fiber()) return WEFT_E_INSIDE;
+    weft_options o = options ? *options : WEFT_OPTIONS(.workers = 0);
+    weft_err err = from_environment(&o);
     weft_runtime *handle;
-    weft_err err = open_as(options, true, &handle);
+    if (err == WEFT_OK) err = weft__run_open(&o, &handle);
     if (err != WEFT_OK) return err;
     err = weft_call(handle, fn, arg);
-    bool deadlocked = false;
-    close_it(handle, &deadlocked);
-    return deadlocked ? WEFT_E_DEADLOCK : err;
+    return weft__run_close(handle) ? WEFT_E_DEADLOCK : err;
 }
 
 /* ---- questions -------------------------------------------------------------------------------------- */
@@ -409,6 +494,10 @@ weft_err weft_runtime_stats(weft_runtime *handle, weft_stats *out) {
         out->wakes += atom_load_rlx(&s->wakes);
         out->parks += atom_load_rlx(&s->parks);
         out->stacks += atom_load_rlx(&s->stacks);
+    }
+    if (rt->det) {
+        out->choices = rt->det->explorer.choices;
+        out->bends = rt->det->explorer.bends;
     }
     weft__registry_leave(handle);
     return WEFT_OK;

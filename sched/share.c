@@ -107,6 +107,7 @@ void weft__attend_timers(worker *w) {
 
 void weft__attend(fiber *f) {
     worker *w = f->w;
+    if (WEFT_UNLIKELY(w->rt->det != NULL)) return; /* nobody else wants anything */
     uint32_t asked = atom_load_rlx(w->attn);
     bool children = has_private(f), ready = queue_has_spare(&w->queue);
     if (!(asked & ATTN_WANT || WEFT__RARE) || (!children && !ready)) return;
@@ -122,6 +123,10 @@ void weft__attend(fiber *f) {
 void weft__share_all(fiber *f) {
     worker *w = f->w;
     if (!has_private(f)) return;
+    if (WEFT_UNLIKELY(w->rt->det != NULL)) {
+        offer(w, f, UINT64_MAX);
+        return;
+    }
     uint32_t asked = atom_and_rlx(w->attn, ~(uint32_t)ATTN_WANT);
     w->offered_at = arch_ticks();
     if (offer(w, f, UINT64_MAX))

@@ -1,6 +1,7 @@
 /* sched/spawn.c -- blocks of spawned fibers, the limit on them, and spawning.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/spawn.h"
+#include "sched/det.h"
 #include "alloc/san.h"
 #include "sched/join.h"
 #include "sched/queue.h"
@@ -12,6 +13,7 @@
 #include "sched/fail.h"
 #include "sched/interrupt.h"
 #include "sched/local.h"
+#include "sched/record.h"
 #include "sched/quiet.h"
 
 _Static_assert(offsetof(struct weft_fiber, bound) == 56 && offsetof(struct weft_fiber, task) == 64,
@@ -187,14 +189,16 @@ static inline void block_init(weft_fiber *s, runtime *rt, const weft_site *site,
 }
 
 /* What the options ask for beyond the block.  False: no memory. */
-static WEFT_COLD bool block_options(weft_fiber *s, const weft_spawn_options *o) {
+static WEFT_COLD bool block_options(weft_fiber *s, fiber *f, const weft_spawn_options *o) {
     if (o->bound) s->bound = 0;
     if (o->daemon) s->flags = SPAWN_DAEMON;
     s->priority = (unsigned)o->priority & 3;
-    if (!o->name && !o->ready) return true;
+    if (!o->name && !o->ready && !s->rt->named) return true;
     spawn_more *m = weft__spawn_more(s);
-    if (m) m->name = o->name;
-    return m != NULL;
+    if (!m) return false;
+    m->name = o->name;
+    if (s->rt->named) m->path = weft__record_child(s->rt, f);
+    return true;
 }
 
 /* Where it belongs, and what it inherits from the fiber that spawns it.  NULL: done. */
@@ -259,7 +263,7 @@ static WEFT_COLD weft_exit begin_slow(weft_handle *out, runtime *rt, fiber *f, c
     weft_fiber *s = f ? block_here(f->w, c, &id) : block_foreign(rt, c, &id);
     if (!s) return give_up(NULL, rt, FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for another fiber"));
     block_init(s, rt, site, c, cls, id);
-    if (!block_options(s, o)) return give_up(s, rt, FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for a fiber's options"));
+    if (!block_options(s, f, o)) return give_up(s, rt, FAILED(WEFT_E_NOMEM, "weft_spawn: no memory for a fiber's options"));
     const weft_exit *why = block_belongs(s, f, o);
     if (why) return give_up(s, rt, *why);
     s->special = s->bound != BOUND_NOWHERE || s->flags || s->priority || s->scope != &rt->root || atom_load_rlx(&s->more);
@@ -312,6 +316,7 @@ void weft__spawn_go(weft_handle h, bool nobody) {
             weft__ready_task(w, &s->task);
         else
             weft__ready_special(w, item_of_task(&s->task));
+        scheduling_point(f);
         return;
     }
     weft_runtime *handle = rt->handle;

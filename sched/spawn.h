@@ -28,6 +28,7 @@ typedef struct spawn_more {
     struct binding *locals;          /* snapshot for the start; afterwards what is left for a merge */
     wait_queue started;              /* DONE once weft_started was called, or the fiber has ended */
     _Atomic uint32_t did_start;      /* the former */
+    uint64_t path, births;           /* sched/record.h: its name, and its children so far, which are its own to count */
 } spawn_more;
 
 /* Bits of `asked`. */
@@ -66,6 +67,7 @@ static inline const char *spawn_name(weft_fiber *s) {
 
 /* A queue that ends once: DONE, all that wait are woken; wait for that on a plain thread. */
 void weft__queue_finish(wait_queue *q);
+bool weft__queue_done(void *q); /* a wait_queue */
 waiter *weft__queue_win_all(uintptr_t word);
 bool weft__queue_wait_thread(wait_queue *q, int64_t deadline);
 

@@ -14,6 +14,7 @@
 #include "sched/take.h"
 #include "alloc/arch.h"
 #include "sched/audit.h"
+#include "sched/det.h"
 #include "sched/exit.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
@@ -57,6 +58,7 @@ uintptr_t weft__fork_slow_at(weft_task *t, const weft_site *site, weft_task *hea
     t->older->newer = t;
     f->pub.head = t;
     weft__attend(f);
+    if (WEFT_UNLIKELY(f->w->rt->det != NULL)) weft__det_forked(f);
     return 1;
 }
 
@@ -74,7 +76,7 @@ static void unlink_child(fiber *f, weft_task *t) {
 }
 
 static bool stack_is_short(const fiber *f) {
-    if (WEFT__RARE && arch_ticks() % 5 == 0) return true;
+    if (WEFT__RARE && !f->rt->det && arch_ticks() % 5 == 0) return true;
     return arch_sp() < f->pub.low;
 }
 
@@ -90,6 +92,7 @@ static bool run_elsewhere(fiber *f, weft_task *t) {
 }
 
 static bool done_soon(worker *w, weft_task *t) {
+    if (w->rt->n_workers == 1) return false; /* who runs it waits, too */
     uint64_t until = arch_ticks() + LOOK_TICKS_US * w->rt->ticks_per_us;
     do {
         if (join_done(&t->join)) return true;
@@ -131,6 +134,7 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
     }
     check_alive(f, sp);
     weft__attend_timers(f->w);
+    if (WEFT_UNLIKELY(f->w->rt->det != NULL)) weft__det_minor_point(f);
     bool shared = t->site & WEFT__SHARED, mine = !shared;
     unlink_child(f, t);
     if (shared) mine = take_back(f, t); /* before others are offered on top of it */

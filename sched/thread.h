@@ -19,6 +19,7 @@ enum {
     ATTN_WANT = 1,      /* a worker without work asks for some */
     ATTN_TICK = 4 | 1,  /* the monitor: timers are overdue */
     ATTN_PLAIN = 2 | 1, /* no runtime on this thread */
+    ATTN_DET = 8 | 1,   /* the deterministic executor runs on it: no fast path for anybody */
 };
 
 /* The calling thread's running fiber, NULL on a plain thread.  Evaluated anew at each call. */

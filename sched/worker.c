@@ -131,6 +131,18 @@ static inline __attribute__((always_inline)) fiber *run(fiber *self, work next) 
     return spawn_run(self, spawn_of_task(next.task), false);
 }
 
+void weft__task_begins(fiber *self, weft_task *t, weft__node *in) {
+    forked_begins(self, in);
+    self->task = t;
+}
+
+void weft__task_ends(fiber *self) {
+    forked_ends(self);
+    self->task = NULL;
+}
+
+fiber *weft__task_start(fiber *self, weft_task *t) { return run(self, (work){t, NULL, false}); }
+
 _Noreturn void weft__worker_loop(fiber *self) {
     for (;;) {
         work next = {self->first, NULL, false};

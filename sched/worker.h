@@ -88,6 +88,10 @@ typedef struct root_task {
 struct runtime {
     /* constant after start */
     unsigned n_workers;
+    struct det *det;       /* the deterministic executor (sched/det.h), NULL: the parallel one */
+    struct record *record; /* the parallel one writes it (sched/record.h), NULL: it does not */
+    bool points;           /* one of the two wants to know of scheduling points */
+    bool named;            /* fibers have names as records know them */
     worker *workers;
     size_t workers_bytes;
     stack_class stack_cls;
@@ -109,6 +113,7 @@ struct runtime {
     slab_cache *foreign_blocks[SPAWN_CLASSES];   /* for spawns from other threads */
     uint64_t foreign_ids;
     _Atomic uint64_t foreign_spawned;
+    _Atomic uint64_t births;                     /* named: children of the main task, or of threads, so far */
     uint64_t max_fibers;                         /* 0: no limit */
     _Atomic uint64_t alive_fibers;               /* counted only with a limit */
     wait_queue limit_queue;                      /* spawners at the limit */
@@ -268,12 +273,24 @@ static inline void worker_count_by(_Atomic uint64_t *counter, uint64_t n) {
 
 /* ---- runtime.c -------------------------------------------------------------------------------------- */
 
+/* The halves of weft_run: a runtime where deadlock is an error; was there one? */
+weft_err weft__run_open(const weft_options *options, weft_runtime **out);
+bool weft__run_close(weft_runtime *rt);
 /* The body of a worker's thread. */
 void weft__worker_thread(void *worker);
 /* Tell the plain thread that waits for this root task.  The last access to it. */
 void weft__root_done(runtime *rt, root_task *root, weft_exit exit);
 /* A fiber ended while the runtime is being closed: was it the last? */
 void weft__drain_look(runtime *rt);
+
+/* ---- record.c --------------------------------------------------------------------------------------- */
+
+void weft__point(fiber *f);
+void weft__record_yield(fiber *f); /* a yield: of a search it is no point, others come anyway */
+/* A scheduling point of f, which runs: in public functions, before they do anything, or after.  Not under a lock. */
+static inline void scheduling_point(fiber *f) {
+    if (WEFT_UNLIKELY(f->w->rt->points)) weft__point(f);
+}
 
 /* ---- worker.c --------------------------------------------------------------------------------------- */
 
@@ -282,6 +299,13 @@ _Noreturn void weft__worker_loop(fiber *self);
 /* Run an unstarted, claimed task on the stack of `self` with no child of its own outstanding beyond `head`.
  * Returns the fiber that waited for it, or NULL. */
 fiber *weft__task_run(fiber *self, weft_task *t);
+
+/* A task begins, and ends, on the stack of `self` outside of the loop; it belongs to `in`. */
+void weft__task_begins(fiber *self, weft_task *t, weft__node *in);
+void weft__task_ends(fiber *self);
+/* One turn of the loop: a task that was claimed.  Returns the fiber that waited for it; or a carrier, to run it in place of
+ * `self`, which is then its `first`; or NULL. */
+fiber *weft__task_start(fiber *self, weft_task *t);
 
 /* Abort if a task left a child behind. */
 void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head);

@@ -8,10 +8,11 @@
  * "N passed, 0 failed".  EXPECT_DEATH runs a statement in a forked child that must end by SIGABRT (or
  * the given signal) and whose standard error must contain a text.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
-#ifndef WEFT_TEST_H
-#define WEFT_TEST_H
+#ifndef WEFT_TESTS_TEST_H
+#define WEFT_TESTS_TEST_H
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,10 +37,21 @@ static test_case *test_first, **test_last = &test_first;
     }                                                                                      \
     static void test_##name_(void)
 
+/* What a failed check says besides: which of many runs it was.  NULL: nothing. */
+static char test_noted[160];
+__attribute__((unused, format(printf, 1, 2))) static void test_note(const char *format, ...) {
+    va_list args;
+    test_noted[0] = 0;
+    if (!format) return;
+    va_start(args, format);
+    vsnprintf(test_noted, sizeof test_noted, format, args);
+    va_end(args);
+}
+
 #define CHECK(cond)                                                                        \
     do {                                                                                   \
         if (!(cond)) {                                                                     \
-            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #cond);       \
+            fprintf(stderr, "%s:%d: check failed: %s\n%s\n", __FILE__, __LINE__, #cond, test_noted); \
             abort();                                                                       \
         }                                                                                  \
     } while (0)
@@ -48,7 +60,8 @@ static test_case *test_first, **test_last = &test_first;
     do {                                                                                   \
         long long a_ = (long long)(a), b_ = (long long)(b);                                \
         if (a_ != b_) {                                                                    \
-            fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n", __FILE__, __LINE__, #a, a_, #b, b_); \
+            fprintf(stderr, "%s:%d: %s is %lld, %s is %lld\n%s\n", __FILE__, __LINE__, #a, a_, #b, b_, \
+                    test_noted);                                                           \
             abort();                                                                       \
         }                                                                                  \
     } while (0)

@@ -1,4 +1,5 @@
-/* tests/support/runs.h -- a body on one worker and on two, and nothing left behind.
+/* tests/support/runs.h -- a body on one worker, on two, and on the deterministic executor under a few schedules, and nothing
+ * left behind.
  *
  *   TEST(a_sleeper_sleeps) { on_clock(WEFT_CLOCK_AUTO, body); }
  *
@@ -8,8 +9,10 @@
 
 #include "alloc/heap.h"
 #include "sched/clock.h"
+#include "sched/det.h"
 #include "sched/thread.h"
 #include "test.h"
+#include <stdlib.h>
 #include <weft/runtime.h>
 
 /* The first run of a process may keep what later ones use again. */
@@ -24,9 +27,34 @@ __attribute__((unused)) static void run_ends(const weft_options *o, void (*body)
     CHECK_EQ(weft__heap_live(), live);
 }
 
+/* How many schedules of each kind are tried; WEFT_SEEDS=n in the environment for more. */
+static unsigned seeds(void) {
+    const char *n = getenv("WEFT_SEEDS");
+    return n ? (unsigned)atoi(n) : 4;
+}
+
+/* On the deterministic executor.  Who fails has said which seed: WEFT_SEEDS_FROM=n begins there, WEFT_SEARCH=pct is that kind
+ * alone. */
+static void searched(weft_clock clock, void (*body)(void *), unsigned seed, weft_explore how) {
+    static const char *const names[] = {"default", "fifo", "random", "pct"};
+    const char *from = getenv("WEFT_SEEDS_FROM"), *only = getenv("WEFT_SEARCH");
+    if ((from && seed < (unsigned)atoi(from)) || (only && strcmp(only, names[how]))) return;
+    test_note("executor: deterministic, %s, seed %u", names[how], seed);
+    run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = seed, .explore = how, .clock = clock), body, NULL, WEFT_OK);
+    test_note(NULL);
+}
+
+/* May something that was made ready run before the running fiber waits?  Only with other workers, or in a search. */
+__attribute__((unused)) static bool others_run_ahead(void) {
+    runtime *rt = thread_fiber()->w->rt;
+    return rt->n_workers > 1 || (rt->det && explore_asks(&rt->det->explorer));
+}
+
 __attribute__((unused)) static void on_clock(weft_clock clock, void (*body)(void *)) {
     for (unsigned workers = 1; workers <= 2; workers++)
         run_ends(&WEFT_OPTIONS(.workers = workers, .clock = clock), body, NULL, WEFT_OK);
+    for (unsigned seed = 0; seed < (clock == WEFT_CLOCK_REAL ? 1 : seeds()); seed++)
+        for (weft_explore how = WEFT_EXPLORE_FIFO; how <= WEFT_EXPLORE_PCT; how++) searched(clock, body, seed, how);
 }
 
 /* Armed on the caller's clock.  FAILS: weft_clock_pending(NULL) is declared in weft/time.h, and defined nowhere. */

@@ -1,5 +1,5 @@
-/* The acceptance scenarios of the seeds that concern fibers, interrupts and time: each on one worker and on two, with the
- * same result.  Names: the letter of the seed family, the letter of the scenario.
+/* The acceptance scenarios of the seeds that concern fibers, interrupts and time: each on one worker, on two, and by some
+ * schedules of the deterministic executor (thousands: tests/search), with the same result.  Names: the letter of the seed family, the letter of the scenario.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "support/runs.h"
 #include <stdatomic.h>
@@ -235,6 +235,12 @@ TEST(E_G_other_back_ends_give_the_same_result) {
         CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = n, .clock = WEFT_CLOCK_AUTO), same_program, &again), WEFT_OK);
         CHECK(!memcmp(&again, &first, sizeof first));
     }
+    for (unsigned seed = 0; seed < seeds(); seed++) {
+        answer again = {.at = 0};
+        weft_options o = WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = seed, .clock = WEFT_CLOCK_AUTO);
+        CHECK_EQ(weft_run(&o, same_program, &again), WEFT_OK);
+        CHECK(!memcmp(&again, &first, sizeof first));
+    }
     weft_runtime *rt;
     answer open = {.at = 0};
     CHECK_EQ(weft_open(&WEFT_OPTIONS(.workers = 2, .clock = WEFT_CLOCK_AUTO), &rt), WEFT_OK);
@@ -396,6 +402,101 @@ static void fallback(void *arg) {
 }
 TEST(C_D_a_fallback_after_half_a_second_and_not_after_two) { on_clock(WEFT_CLOCK_AUTO, fallback); }
 
+/* ---- C-A, C-B, C-F, C-G: what combinators do, by hand ----------------------------------------------------- */
+
+static int twice(int n);
+WEFT_TASK(twice, int, int);
+static int twice(int n) {
+    CHECK(weft_ok(weft_sleep(weft_ms(100) * n)));
+    return 2 * n;
+}
+static void zip_of_three(void *arg) {
+    (void)arg;
+    twice_fiber f[3];
+    int got[3];
+    for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn(&f[i], twice, i + 1)));
+    for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_await(f[i], twice, &got[i])));
+    CHECK_EQ(got[0] * 100 + got[1] * 10 + got[2], 246);
+    CHECK_EQ(weft_now(), weft_ms(300)); /* as long as the longest, not as all */
+    for (int i = 0; i < 3; i++) weft_drop(f[i]);
+}
+TEST(C_A_three_in_parallel_take_as_long_as_the_longest) { on_clock(WEFT_CLOCK_AUTO, zip_of_three); }
+
+static void race_of_three(void *arg) {
+    static const int tenths[] = {3, 2, 4};
+    (void)arg;
+    void *winner = NULL;
+    weft_exit e;
+    fresh();
+    weft_promise_init(&first_home);
+    WEFT_SCOPE(s, &e) {
+        for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn((racer_fiber *)NULL, racer, weft_ms(100) * tenths[i], i)));
+        CHECK(weft_ok(weft_promise_await(&first_home, &winner)));
+        weft_scope_cancel(s, "the race is over");
+    }
+    CHECK_EQ((intptr_t)winner, 1);
+    CHECK_EQ(cleaned[0] + cleaned[2], 2);
+    CHECK_EQ(weft_now(), weft_ms(200));
+}
+TEST(C_B_of_three_the_second_wins) { on_clock(WEFT_CLOCK_AUTO, race_of_three); }
+
+typedef struct range {
+    int from, to;
+} range;
+static int sum_of(range r);
+WEFT_TASK(sum_of, int, range);
+static int sum_of(range r) {
+    int sum = 0;
+    for (int i = r.from; i < r.to; i++) sum += i;
+    return sum;
+}
+static void five_chunks(void *arg) {
+    (void)arg;
+    sum_of_task t[5];
+    int sum = 0;
+    for (int i = 0; i < 5; i++) weft_fork(&t[i], sum_of, i * 20, i * 20 + 20);
+    for (int i = 4; i >= 0; i--) sum += weft_join(&t[i], sum_of);
+    CHECK_EQ(sum, 4950);
+}
+TEST(C_F_a_hundred_numbers_in_five_chunks_are_4950) { on_clock(WEFT_CLOCK_AUTO, five_chunks); }
+
+/* Of three the second fails: all or nothing, or each for itself. */
+static void fail_fast(void *arg) {
+    (void)arg;
+    weft_exit e;
+    fresh();
+    WEFT_SCOPE(s, &e) {
+        for (int i = 0; i < 3; i++)
+            CHECK(weft_ok(weft_spawn((worker_job_fiber *)NULL, worker_job, i, 3, weft_ms(100), i == 1 ? 2 : 0)));
+    }
+    CHECK_EQ(e.tag, WEFT_EXIT_FAIL);
+    CHECK_EQ(e.code, 301);
+    CHECK(steps_done[0] <= 1 && steps_done[2] <= 1);
+    CHECK_EQ(cleaned[0] + cleaned[1] + cleaned[2], 3);
+    WEFT_SCOPE(s, &e, .policy = WEFT_SUPERVISE) {
+        for (int i = 3; i < 6; i++)
+            CHECK(weft_ok(weft_spawn((worker_job_fiber *)NULL, worker_job, i, 3, weft_ms(100), i == 4 ? 2 : 0)));
+    }
+    CHECK_EQ(steps_done[3] * 100 + steps_done[4] * 10 + steps_done[5], 313);
+}
+TEST(C_G_one_failure_of_three_stops_the_others_or_is_reported_beside_two_successes) { on_clock(WEFT_CLOCK_AUTO, fail_fast); }
+
+/* ---- D-B ------------------------------------------------------------------------------------------------ */
+
+static void spawn_three_wait_three(void *arg) {
+    (void)arg;
+    twice_fiber f[3];
+    int sum = 0, got;
+    for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn(&f[i], twice, i)));
+    for (int i = 2; i >= 0; i--) {
+        CHECK(weft_ok(weft_await(f[i], twice, &got)));
+        sum += got;
+        weft_drop(f[i]);
+    }
+    CHECK_EQ(sum, 6);
+}
+TEST(D_B_three_are_spawned_and_three_are_waited_for) { on_clock(WEFT_CLOCK_AUTO, spawn_three_wait_three); }
+
 /* ---- E-I ------------------------------------------------------------------------------------------------ */
 
 static int millisecond(int n);
@@ -548,6 +649,7 @@ TEST(D_D_a_delay_of_a_second_takes_a_second_on_a_virtual_clock) {
     int limit = 2;
     for (unsigned n = 1; n <= 2; n++)
         run_ends(&WEFT_OPTIONS(.workers = n, .clock = WEFT_CLOCK_AUTO), elapsed, &limit, WEFT_OK);
+    run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .clock = WEFT_CLOCK_AUTO), elapsed, &limit, WEFT_OK);
 }
 static void elapsed_really(void *arg) {
     (void)arg;

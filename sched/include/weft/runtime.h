@@ -21,6 +21,32 @@ typedef void weft_unobserved_fn(void *arg, weft_exit e, const char *name);
  * no end after the last.  Must neither suspend nor call into Weft. */
 typedef void weft_report_fn(void *arg, const char *text);
 
+/* What runs the fibers. */
+typedef enum weft_executor {
+    WEFT_EXECUTOR_DEFAULT, /* parallel; deterministic in weft_run if WEFT_SEED is set in the environment */
+    WEFT_PARALLEL,         /* worker threads, work stealing */
+    /* One worker, on the thread of the caller, so that the same program runs the same way each time.  Ready fibers run in
+     * the order in which they became ready, those of higher priority first, and those that a running fiber has forked and
+     * left behind take turns with them; the running fiber goes on until it waits or yields.  What comes from outside (other
+     * threads, a real clock) is let in only when nothing else can go on.
+     * The thread runs fibers in weft_run and weft_call, and while it waits in weft_close, weft_shutdown, weft_clock_advance or for
+     * the end of one of the runtime's fibers; calls of several threads take turns.  .workers and .pin mean nothing. */
+    WEFT_DETERMINISTIC,
+} weft_executor;
+
+/* How the deterministic executor chooses at its scheduling points: fork, join, spawn, await, yield, the completion of a
+ * promise, interrupt, checkpoint, the beginning and end of a scope, weft_point.  At each of them another strategy than fifo may
+ * let a ready fiber run first, at a fork make the child runnable by itself, and where a fiber waits take any ready one.
+ * Sources: CHESS (Musuvathi and others 2008), PCT (Burckhardt and others 2010). */
+typedef enum weft_explore {
+    WEFT_EXPLORE_DEFAULT, /* fifo with seed 0, else random; replay if there is a .schedule */
+    WEFT_EXPLORE_FIFO,
+    WEFT_EXPLORE_RANDOM,
+    WEFT_EXPLORE_PCT,     /* random priorities with two changes: depth 3 */
+    WEFT_EXPLORE_DFS,     /* WEFT_TEST only: one schedule after the other */
+    WEFT_EXPLORE_REPLAY,  /* .schedule */
+} weft_explore;
+
 /* Zero means default everywhere; set `size` with WEFT_OPTIONS. */
 typedef struct weft_options {
     size_t size;        /* sizeof(weft_options) */
@@ -32,6 +58,14 @@ typedef struct weft_options {
     weft_unobserved_fn *on_unobserved; /* NULL: failures that nobody looks at are silent */
     weft_report_fn *on_report;         /* NULL: reports go nowhere */
     void *hook_arg;     /* first argument of both */
+    weft_executor executor;
+    uint64_t seed;        /* deterministic: of the strategy */
+    weft_explore explore; /* deterministic: the strategy */
+    const char *schedule; /* deterministic: replay this one, as a failed WEFT_TEST has printed it, or "@file", a record; read
+                           * by the call */
+    const char *record;   /* parallel: write the order in which fibers come to their scheduling points to this file (16 bytes
+                           * each, at most 4 million), for the deterministic executor to follow; sched/record.h says what is
+                           * not in it.  Each point then costs an access to a shared counter, each spawn an allocation */
 } weft_options;
 
 /* weft_options o = WEFT_OPTIONS(.workers = 4); */
@@ -43,6 +77,8 @@ typedef struct weft_options {
 
 /* Open a runtime, run fn(arg) on one of its workers, wait until it and all fibers but daemons have ended, close the
  * runtime.  NULL options: all defaults.
+ * WEFT_SEED=n in the environment makes it deterministic with this seed, unless .executor says which one; WEFT_EXPLORE
+ * (fifo, random, pct) and WEFT_REPLAY=schedule, or WEFT_REPLAY=@file, are then read, too.  WEFT_RECORD=file is .record.
  * When nothing is left that could go on (everything waits, no timer is armed, no announced work is out: see weft_promise_external
  * and weft_offload) that is a deadlock: it is reported to .on_report with a list of those who wait, everything is
  * interrupted, and the result is WEFT_E_DEADLOCK.
@@ -81,6 +117,11 @@ WEFT_API unsigned weft_workers(weft_runtime *rt);
  * [any thread] */
 WEFT_API int weft_worker_index(void);
 
+/* A scheduling point: in the deterministic executor other fibers may run here, in the parallel one it does nothing.  To be
+ * put between two accesses to shared memory whose order a search shall try.  [any thread] [may suspend, but is no
+ * cancellation point] */
+WEFT_API void weft_point(void);
+
 /* What happened so far, summed over the workers; counters only ever grow.  Read while tasks run the
  * numbers are of slightly different moments. */
 typedef struct weft_stats {
@@ -92,6 +133,8 @@ typedef struct weft_stats {
     uint64_t wakes;      /* sleeping workers woken */
     uint64_t parks;      /* times a worker went to sleep */
     uint64_t stacks;     /* stacks ever in use, of all classes */
+    uint64_t choices;    /* deterministic executor: made so far */
+    uint64_t bends;      /* and of these, how often a record could not be followed */
 } weft_stats;
 
 /* Errors: WEFT_E_CLOSED, WEFT_E_SIZE, WEFT_E_INVALID.  [any thread] */

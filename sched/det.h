@@ -1,0 +1,92 @@
+/* sched/det.h -- the deterministic executor: one worker, on the thread of the caller.
+ *
+ * It is the parallel executor with one worker, but for this:
+ *
+ *   thread   nobody's: whoever calls (weft_call), or waits from outside (drive), is the worker as long as that takes, one
+ *            thread at a time.  weft_call runs its function on the caller's own stack, as a fiber like others.
+ *   ready    whatever becomes ready goes into `line`; the worker's own queue is always empty, so that every pop takes the
+ *            slow path, and the attention word is never 0, so that every push, fork and join does.  The fast paths know
+ *            nothing of this executor.
+ *   points   at a scheduling point others may run first, if the strategy says so (sched/explore.h), or the record that is
+ *            followed (sched/record.h)
+ *   outside  what other threads make ready, and timers of a real clock, are let in when nothing else can go on
+ *   loop     at the bottom of its carriers is a loop of its own: whatever a task that ended made ready goes through `line`
+ *
+ * Everything here is touched by the worker alone, but for `busy`.
+ *
+ * Rejected: an executor of its own beside the parallel one (two implementations of every wait, of which one is tested); one
+ * thread per runtime (a schedule is then the kernel's matter wherever the two meet, and a debugger has to follow).
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_SCHED_DET_H
+#define WEFT_SCHED_DET_H
+
+#include "sched/explore.h"
+#include "sched/worker.h"
+
+#define DET_ALTERNATIVES 256 /* of one choice; what is beyond is not considered */
+
+/* Not on the stacks of fibers, which may be tiny. */
+typedef struct alternatives {
+    item items[DET_ALTERNATIVES];
+    uint64_t who[DET_ALTERNATIVES];
+    uint32_t n;
+} alternatives;
+
+typedef enum det_rest {
+    DET_WAIT,    /* for what comes from outside */
+    DET_REST,    /* only if that is announced, or a timer of the real clock is armed */
+    DET_NOT,     /* for nothing */
+} det_rest;
+
+typedef struct det {
+    explorer explorer;
+    fifo line[PRIORITIES]; /* ready; of each priority in the order in which it became so */
+    weft_task *claimed;    /* a forked child that was picked and put back: its links are its siblings' */
+    fifo outside;          /* came from outside, not yet let in */
+    bool child_next;       /* fifo: children and ready work take turns */
+    bool yields;           /* the next pop is a yield's */
+    bool calm;             /* no scheduling points: who ends a run has seen enough */
+    uint64_t strands;      /* forked children that got a carrier: names for them */
+    bool (*until)(void *); /* what the thread waits for, while it drives; NULL: for nothing, a function runs on its stack */
+    void *until_arg;
+    det_rest at_rest;      /* and whether it waits on when nothing can go on */
+    wait_queue blocked;    /* fibers that wait until all others do */
+    fiber *root;           /* the caller's stack, while its function runs, */
+    weft_task task;        /* which is this task */
+    void *record;          /* that is followed, mapped */
+    size_t record_bytes;
+    alternatives at_hand;  /* of the choice that is made */
+    _Atomic uint32_t busy; /* futex: a thread is the worker */
+} det;
+
+weft_err weft__det_open(runtime *rt, const weft_options *o);
+/* All has ended, or is given up. */
+void weft__det_close(runtime *rt);
+
+/* Run fn(arg) on this thread; returns its exit. */
+weft_exit weft__det_call(runtime *rt, void (*fn)(void *), void *arg);
+/* Be the worker until until(arg), or until nothing can go on. */
+void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_rest);
+/* Wait until all others do. */
+weft_exit weft__det_blocked(fiber *f);
+
+/* Write to standard error how this run can be had again. */
+void weft__det_tell(const det *d);
+
+/* The halves of weft__det_call, for a caller whose function is the code between them. */
+void weft__det_enter(runtime *rt);
+weft_exit weft__det_leave(runtime *rt);
+
+/* ---- what other files call when rt->det ---------------------------------------------------------------- */
+
+void weft__det_ready(worker *w);          /* what is in the worker's queue is ready */
+void weft__det_put_back(worker *w, item i); /* picked, not used */
+item weft__det_pop(worker *w);
+bool weft__det_any(const worker *w);      /* is anything ready? */
+void weft__det_forked(fiber *f);          /* after a fork */
+void weft__det_point(fiber *f);
+void weft__det_minor_point(fiber *f);     /* one that records do not have: fork, join, checkpoint */
+void weft__det_yield(fiber *f);
+_Noreturn void weft__det_loop(fiber *self);
+
+#endif
