@@ -37,10 +37,12 @@ typedef struct run_queue {
     _Atomic(uintptr_t) slot[RUN_QUEUE_SLOTS];
 } run_queue;
 
-/* Items in it.  Any thread; seq_cst, for the idle protocol's rescan. */
+/* Items in it, or more.  Any thread; for the idle protocol's rescan the load of tail is seq_cst, with W3.  The head may be
+ * old (C2 is not seq_cst, and time passes between the loads), so what is more than fits counts as full: as empty it would
+ * lose a wake-up.  Acquire, so that it is not newer than the tail. */
 static inline uint32_t run_queue_size(run_queue *q) {
-    uint32_t head = atom_load_seq(&q->head), n = atom_load_seq(&q->tail) - head;
-    return n <= RUN_QUEUE_SLOTS ? n : 0;
+    uint32_t head = atom_load_acq(&q->head), n = atom_load_seq(&q->tail) - head;
+    return n <= RUN_QUEUE_SLOTS ? n : RUN_QUEUE_SLOTS;
 }
 
 /* Owner.  False: full. */

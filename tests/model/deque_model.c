@@ -10,6 +10,7 @@
  *   b       try to take the one below (BURIED or GONE, and OK only if the newer is gone: it cannot be)
  *   p       pop, by a worker that looks for work
  *   g       try to take what was popped last, for its joiner (GONE)
+ *   a       wait until the thieves are done, then audit
  * Items the owner took back are offered again (their memory is reused, as a frame's is).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/deque.h"
@@ -26,6 +27,7 @@ typedef struct item {
 
 static item items[ITEMS];
 static deque d;
+static _Atomic uint32_t done; /* thieves */
 static struct {
     _Alignas(deque_ring) char room[sizeof(deque_ring) + RING_MAX * sizeof(void *)];
 } rings[RINGS];
@@ -57,6 +59,7 @@ static void setup(void) {
     memset(rings, 0, sizeof rings);
     memset((void *)&now, 0, sizeof now);
     n_rings = 0;
+    atomic_init(&done, 0);
     const int *param = model_instance_->param;
     uint64_t top = param[P_WRAP] ? DEQUE_TOP_MASK - (uint64_t)param[P_WRAP] + 1 : 0;
     atomic_init(&d.ts, deque_pack(top, 0));
@@ -177,6 +180,22 @@ static void take_popped(void) {
     if (now.popped) model_check(take_at(now.popped) == DEQUE_GONE);
 }
 
+static bool thieves_done(void *arg) {
+    (void)arg;
+    return model_peek(&done) == model_instance_->threads - 1;
+}
+
+static bool offered_at(void *item, uint64_t at, void *arg) {
+    (void)arg;
+    return now.offered[(struct item *)item - items] && now.place[(struct item *)item - items] == at;
+}
+
+static void audit(void) {
+    model_await(thieves_done, NULL);
+    (void)atom_load_acq(&done);
+    model_check(deque_audit(&d, offered_at, NULL));
+}
+
 static void owner(void) {
     for (const char *s = model_instance_->script; *s; s++) {
         model_forget((uintptr_t)s);
@@ -185,6 +204,7 @@ static void owner(void) {
         case 'b': take_below(); break;
         case 'p': (void)pop(); break;
         case 'g': take_popped(); break;
+        case 'a': audit(); break;
         default: offer((unsigned)(*s - '0'));
         }
     }
@@ -215,6 +235,7 @@ static void thief(void) {
         void *got = NULL;
         if (steal(&got) == DEQUE_OK) had(got);
     }
+    if (strchr(model_instance_->script, 'a')) atom_add_ar(&done, 1);
 }
 
 static void thread(unsigned self) {
@@ -237,6 +258,7 @@ static const model_instance instances[] = {
     {.name = "two-thieves", .threads = 3, .param = {2, 2, 0}, .script = "2t1t1"},
     {.name = "two-thieves-growth", .threads = 3, .param = {1, 2, 0}, .script = "12t1"},
     {.name = "popped", .threads = 2, .param = {2, 2, 0}, .script = "2p1g1g"},
+    {.name = "audited", .threads = 2, .param = {1, 1, 0}, .script = "12a"},
     {.name = "wrap", .threads = 2, .param = {2, 3, 2}, .script = "2bt121"},
     {0},
 };

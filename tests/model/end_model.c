@@ -71,7 +71,7 @@ static void wake(waiter *w) {
     if (is_fiber)
         atom_store_rel(&resumed[i], 1);
     else
-        atom_store_rel(&w->woken, 1);
+        atom_store_rel(&w->woken, 1); /* = sched/spawn.c:weft__wait_over */
     if (touch_after_wake) (void)model_read(&frame[i]);
 }
 
@@ -136,8 +136,8 @@ static bool await_fiber(unsigned i) {
         wait_end(&winner[i]);
         return true;
     }
-    atom_fence_after_rmw();
-    if (cancellable(i) && atom_load_seq(&epoch)) {
+    atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
+    if (cancellable(i) && atom_load_seq(&epoch)) { /* = sched/cancel.h:cancel_due */
         queue_unlock(&word, w);
         wait_end(&winner[i]);
         return false;
@@ -167,7 +167,7 @@ static bool await_thread(unsigned i, bool impatient) {
         return false;
     }
     model_await(is_set, &record[i].woken);
-    (void)atom_load_acq(&record[i].woken);
+    (void)atom_load_acq(&record[i].woken); /* = sched/spawn.c:weft__wait_thread */
     model_write(&frame[i], OVER);
     return true;
 }
@@ -200,7 +200,7 @@ static void hold_and_drop(void) {
 }
 
 static void cancel(void) {
-    atom_add_seq(&epoch, 1);
+    atom_add_seq(&epoch, 1); /* = sched/cancel.c:new_epoch */
     if (!wait_poke(&winner[1], 0)) return;
     model_check(model_count_add(&ended[1], 1) == 1);
     atom_store_rel(&resumed[1], 1);

@@ -1,22 +1,33 @@
 /* tests/model/idle_model.c -- sched/idle.h: workers, a producer, one public source.
  *
  * The source `q` counts public items and stands for every deque and queue: made public by a seq_cst RMW,
- * taken by CAS.  An item is a rendezvous: it ends only when all items of the instance have started.  So a
+ * taken by CAS.  With P_SOURCE it is one of them, for the orders that they owe to this protocol.  An item is a rendezvous: it ends only when all items of the instance have started.  So a
  * lost wake-up, and just as much an item left public while a worker sleeps (work conservation), is a wait
  * that never ends.
  *
- * With `throttle` n a worker that sees n searchers goes to sleep without searching, except after a rescan
- * that found work (sched/search.c).  The permit carries plain data from the waker to the sleeper.
+ * With `throttle` n a worker that sees n searchers goes to sleep without searching (-1: at first anyway), except after a
+ * rescan that found work (sched/search.c).  The permit carries plain data from the waker to the sleeper.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#define RUN_QUEUE_SLOTS 2u
+#include "sched/deque.h"
 #include "sched/idle.h"
+#include "sched/inbox.h"
+#include "sched/run_queue.h"
 #include "tests/model/explorer/model.h"
 #include <string.h>
 
 enum { WORKERS_MAX = 3 };
-enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED, P_TIMED };
+enum { P_WORKERS, P_ITEMS, P_ROUNDS, P_THROTTLE, P_PARKED, P_TIMED, P_SOURCE, P_OWN };
+enum { COUNT, DEQUE, RUN_QUEUE, INBOX };
 
 static idle d;
 static _Atomic uint32_t q, permit[WORKERS_MAX], started, tick; /* tick: the time of worker 0 has come */
+static deque fork_deque;
+static struct {
+    _Alignas(deque_ring) char room[sizeof(deque_ring) + 2 * sizeof(void *)];
+} ring;
+static run_queue ready;
+static inbox box;
 static model_data content, reason[WORKERS_MAX]; /* what an item holds; why a worker was woken */
 
 /* Where each thread is in its loop; with the place in the protocol that is all its later steps depend on. */
@@ -39,6 +50,13 @@ static void setup(void) {
     memset(&d, 0, sizeof d);
     d.workers = (unsigned)param[P_WORKERS];
     atomic_init(&q, 0);
+    memset(&ring, 0, sizeof ring);
+    deque_ring *r = (deque_ring *)(void *)ring.room;
+    r->capacity = 2;
+    atomic_init(&fork_deque.ts, 0);
+    atomic_init(&fork_deque.ring, r);
+    memset(&ready, 0, sizeof ready);
+    memset(&box, 0, sizeof box);
     atomic_init(&started, 0);
     atomic_init(&tick, 0);
     for (unsigned i = 0; i < WORKERS_MAX; i++) atomic_init(&permit[i], 0);
@@ -50,13 +68,21 @@ static void setup(void) {
 
 /* ---- what sched/idle.h asks for ------------------------------------------------------------------------ */
 
+static int source(void) { return model_instance_->param[P_SOURCE]; }
+
+static bool in_queue(void) {
+    return source() == DEQUE ? deque_size(&fork_deque) : source() == RUN_QUEUE ? run_queue_size(&ready) : inbox_any(&box);
+}
+
 bool weft__idle_public_work(idle *x) {
     (void)x;
+    if (source()) return in_queue();
     return !no_retest && atom_load_seq(&q) > 0;
 }
 
 bool weft__idle_rescan(idle *x, unsigned worker) {
     (void)x, (void)worker;
+    if (source()) return in_queue();
     return !no_rescan && atom_load_seq(&q) > 0;
 }
 
@@ -69,7 +95,7 @@ bool weft__idle_own(idle *x, unsigned worker) {
 void weft__idle_post(idle *x, unsigned worker) {
     (void)x;
     model_write(&reason[worker], 7);
-    atom_store_rel(&permit[worker], 1);
+    atom_store_rel(&permit[worker], 1); /* = sched/search.c:weft__idle_post */
     forget(model_self(), 1);
 }
 
@@ -84,7 +110,7 @@ bool weft__idle_sleep(idle *x, unsigned worker) {
     forget(worker, 2);
     bool timed = worker == 0 && model_instance_->param[P_TIMED];
     model_await(timed ? awake_or_time : awake, &permit[worker]);
-    if (!atom_load_acq(&permit[worker])) {
+    if (!atom_load_acq(&permit[worker])) { /* = sched/search.c:weft__idle_sleep */
         if (!timed || atom_load_acq(&tick) != 1) model_exit(); /* all items have started: the end */
         atom_store_rlx(&tick, 2);
         return false;
@@ -147,22 +173,52 @@ static void notify(void) {
 
 /* ---- threads ------------------------------------------------------------------------------------------- */
 
-static void producer(void) {
-    model_write(&content, 9);
-    for (unsigned i = 0; i < items(); i++) {
-        at[d.workers] = i;
-        forget(d.workers, 0);
-        if (notify_first) notify();
-        atom_add_seq(&q, 1);
-        if (!notify_first) notify();
+static void publish(uintptr_t item) {
+    uint64_t room;
+    uintptr_t link;
+    switch (source()) {
+    case COUNT: atom_add_seq(&q, 1); break;
+    case DEQUE:
+        deque_put(&fork_deque, deque_end(&fork_deque, &room), (void *)item);
+        deque_offer(&fork_deque, 1);
+        break;
+    case RUN_QUEUE: run_queue_push(&ready, item); break;
+    case INBOX: inbox_push(&box, item, &link); break;
     }
 }
 
 static bool take(void) {
+    void *item = NULL;
+    uintptr_t got;
+    switch (source()) {
+    case DEQUE:
+        for (deque_result r = DEQUE_LOST; r == DEQUE_LOST;) r = deque_steal(&fork_deque, &item);
+        return item;
+    case RUN_QUEUE:
+        for (bool lost = true; lost;)
+            if (run_queue_take(&ready, &got, 1, &lost)) return true;
+        return false;
+    case INBOX: return inbox_drain(&box);
+    }
     uint32_t n = atom_load_acq(&q);
     while (n > 0)
         if (atom_cas_acq(&q, &n, n - 1)) return true;
     return false;
+}
+
+static void producer(void) {
+    model_write(&content, 9);
+    for (int i = 0; i < model_instance_->param[P_OWN]; i++) {
+        publish(1);
+        if (!take()) model_assume(false);
+    }
+    for (unsigned i = 0; i < items(); i++) {
+        at[d.workers] = i;
+        forget(d.workers, 0);
+        if (notify_first) notify();
+        publish(1 + i);
+        if (!notify_first) notify();
+    }
 }
 
 static bool all_started(void *arg) {
@@ -189,7 +245,7 @@ static void run_item(void) {
 
 static bool may_search(void) {
     int limit = model_instance_->param[P_THROTTLE];
-    return limit == 0 || atom_load_rlx(&d.nsearch) < (uint32_t)limit;
+    return limit == 0 || (limit > 0 && atom_load_rlx(&d.nsearch) < (uint32_t)limit);
 }
 
 static void worker(unsigned self) {
@@ -239,12 +295,20 @@ static void finish(void) {
 
 static const model_instance instances[] = {
     /* workers + 1 threads: {workers, items, rounds, throttle, mask of those asleep at the start,
-     * one more thread: worker 0 sleeps until a time} */
+     * one more thread: worker 0 sleeps until a time, source, items the producer makes public and takes before} */
     {.name = "one-item", .threads = 3, .param = {2, 1, 3, 0, 0}},
     {.name = "two-items", .threads = 3, .param = {2, 2, 3, 0, 0}},
     {.name = "throttled", .threads = 3, .param = {2, 2, 2, 1, 0}},
     {.name = "parked", .threads = 3, .param = {2, 2, 3, 0, 1}},
     {.name = "one-worker", .threads = 2, .param = {1, 1, 5, 0, 0}},
+    {.name = "at-once", .threads = 2, .param = {1, 1, 3, -1, 0}},
+    {.name = "two-at-once", .threads = 3, .param = {2, 1, 3, -1, 0}},
+    {.name = "parked-at-once", .threads = 3, .param = {2, 2, 2, -1, 1}},
+    {.name = "at-once-timed", .threads = 3, .param = {1, 1, 3, -1, 1, 1}},
+    {.name = "deque", .threads = 2, .param = {1, 1, 3, 0, 0, 0, DEQUE}},
+    {.name = "run-queue", .threads = 2, .param = {1, 1, 3, 0, 0, 0, RUN_QUEUE}},
+    {.name = "run-queue-used", .threads = 2, .param = {1, 1, 3, 0, 0, 0, RUN_QUEUE, 2}},
+    {.name = "inbox", .threads = 2, .param = {1, 1, 3, 0, 0, 0, INBOX}},
     {.name = "timed", .threads = 3, .param = {1, 1, 4, 0, 1, 1}},
     {.name = "two-timed", .threads = 4, .param = {2, 2, 3, 0, 3, 1}},
     {.name = "three-workers", .threads = 4, .param = {3, 2, 3, 0, 7}},

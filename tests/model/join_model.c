@@ -99,7 +99,7 @@ static uintptr_t finish_taking_pending_for_bare(void) {
 
 /* As sched/worker.c: whose child it is, from what the word carries or from who waits. */
 static void forked_in(uint64_t round) {
-    uintptr_t found = atom_load_acq(&word);
+    uintptr_t found = atom_load_acq(&word); /* = sched/worker.c:forked_in */
     if (found & JOIN_PENDING)
         model_check(found == pending(round));
     else

@@ -95,7 +95,7 @@ bool weft__idle_sleep(idle *x, unsigned worker) {
 
 bool weft__quiet_expects(idle *x) {
     (void)x;
-    return !foreign_last && atom_load_seq(&foreign);
+    return !foreign_last && atom_load_seq(&foreign); /* = sched/quiet.c:weft__quiet_expects */
 }
 
 bool weft__quiet_act(idle *x, unsigned worker) {
@@ -112,7 +112,7 @@ bool weft__quiet_act(idle *x, unsigned worker) {
 static void quiet_changed(void) {
     if (!changed_unmoved) quiet_moved(&moves);
     if (not_changed || !idle_is_set(&d, 0) || !idle_claim(&d, 0)) return;
-    atom_add_seq(&d.nsearch, 1);
+    atom_add_seq(&d.nsearch, 1); /* = sched/search.c:weft__wake_this */
     weft__idle_post(&d, 0);
 }
 
@@ -174,7 +174,7 @@ static void outsider(void) {
         model_await(requested, NULL);
         atom_sub_seq(&request, 1);
         inject();
-        if (atom_sub_seq(&foreign, 1) == 1) quiet_changed();
+        if (atom_sub_seq(&foreign, 1) == 1) quiet_changed(); /* = sched/quiet.c:weft__foreign_ends */
     }
 }
 
@@ -193,7 +193,7 @@ static void run_item(void) {
     uint32_t n = atom_load_seq(&ended);
     if (n < param(P_AGAIN)) {
         p.unfinished++;
-        atom_add_seq(&foreign, 1);
+        atom_add_seq(&foreign, 1); /* = sched/quiet.c:weft__foreign_begins */
         atom_add_seq(&request, 1);
     }
     if (p.unfinished && items() > param(P_ITEMS)) p.unfinished--;

@@ -17,7 +17,7 @@ static model_data contents[ITEMS];
 static model_count got[ITEMS], taken;
 
 /* Mutants by flag. */
-static bool no_room_test;
+static bool no_room_test, read_late;
 
 static void setup(void) {
     uint32_t start = (uint32_t)model_instance_->param[P_START];
@@ -56,11 +56,21 @@ static void produce(void) {
     }
 }
 
+/* The slots are read after the claim. */
+static uint32_t take_reading_late(uintptr_t *out) {
+    uint32_t head = atom_load_acq(&q.head), n = atom_load_acq(&q.tail) - head;
+    if (n == 0 || n > RUN_QUEUE_SLOTS) return 0;
+    n -= n / 2;
+    if (!atom_cas_ar(&q.head, &head, head + n)) return 0;
+    for (uint32_t i = 0; i < n; i++) out[i] = atom_load_rlx(&q.slot[(head + i) % RUN_QUEUE_SLOTS]);
+    return n;
+}
+
 static void steal(void) {
     for (int i = 0; i < model_instance_->param[P_TAKES]; i++) {
         uintptr_t out[RUN_QUEUE_SLOTS];
         bool lost = false;
-        uint32_t n = run_queue_take(&q, out, RUN_QUEUE_SLOTS, &lost);
+        uint32_t n = read_late ? take_reading_late(out) : run_queue_take(&q, out, RUN_QUEUE_SLOTS, &lost);
         for (uint32_t k = 0; k < n; k++) get(out[k]);
     }
 }
@@ -90,6 +100,7 @@ static const model_mutant mutants[] = {
     {"push-relaxed", "one-thief", NULL, "run_queue_push", "store_seq(&q->tail)", "rlx"},
     {"tail-relaxed", "one-thief", NULL, "run_queue_take", "load_acq(&q->tail)", "rlx"},
     {"no-room-test", "one-thief-long", &no_room_test, NULL, NULL, NULL},
+    {"slots-read-after-claim", "one-thief-long", &read_late, NULL, NULL, NULL},
     {0},
 };
 

@@ -95,13 +95,16 @@ static bool have(void) {
 
 static unsigned the_floor(void) { return (unsigned)model_instance_->param[P_FLOOR]; }
 
-static bool cancel_due(void) { return model_read(&seen) != atom_load_seq(&epoch); }
+static bool cancel_due(void) {
+    return model_read(&seen) != atom_load_seq(&epoch); /* = sched/cancel.h:cancel_due */
+}
 
 /* As weft__look_up: a mask ends the walk. */
 static bool look_up(void) {
-    uint64_t now = atom_load_seq(&epoch);
+    uint64_t now = atom_load_seq(&epoch); /* = sched/cancel.c:weft__look_up */
     bool left = model_instance_->param[P_LEAVES] && model_read(&place) >= 4;
-    bool stop = atom_load_acq(&flag) & CONCERNS && !the_floor() && !left;
+    uint32_t flags = atom_load_acq(&flag); /* = sched/cancel.c:stopped_by */
+    bool stop = flags & CONCERNS && !the_floor() && !left;
     model_write(&seen, stop ? LOOK : now);
     return stop;
 }
@@ -129,7 +132,7 @@ static int wait_begins(void) {
     if (open_early) wait_open(&winner, ticket);
     bool queued = queue_lock(&queue, &word); /* A2 */
     if (limited && queued) spin_lock(&timers);
-    if (!no_fence) atom_fence_after_rmw();
+    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
     bool due = look_first ? early : !no_look && cancel_due();
     bool there = !queued || (have_before_lock ? early_have : !due && have());
     if (parking_late) ticket = begin();
@@ -187,9 +190,10 @@ static int then_wait_begins(void) {
     model_write(&then_ticket, ticket);
     wait_open(&winner, ticket);
     queue_lock(&child_queue, &word);
-    if (!no_fence) atom_fence_after_rmw();
+    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
     if (epoch_read_late) mine = model_read(&seen);
-    bool woken = !no_then_look && mine != atom_load_seq(&epoch) && wait_win(&winner, ticket, WAIT_CANCEL); /* weft__then_look */
+    bool differs = !no_then_look && mine != atom_load_seq(&epoch); /* = sched/cancel.c:weft__then_look */
+    bool woken = differs && wait_win(&winner, ticket, WAIT_CANCEL);
     queue_unlock(&child_queue, word);
     atom_store_rel(&child_parked, 1);
     return woken ? AGAIN : AWAY;
@@ -251,7 +255,7 @@ static void over(waiter *w) {
     if (w->f) {
         run_fiber(true);
     } else {
-        atom_store_rel(&w->woken, 1);
+        atom_store_rel(&w->woken, 1); /* = sched/spawn.c:weft__wait_over */
         if (touch_after_over) (void)model_read(&frame[index_of(w)]);
     }
 }
@@ -290,8 +294,8 @@ static void cancel(unsigned bit) {
     bool poked = false;
     if (poke_first) poked = wait_poke(&winner, 0);
     if (epoch_first) atom_add_seq(&epoch, 1);
-    atom_or_ar(&flag, bit); /* C1 */
-    if (!epoch_first) atom_add_seq(&epoch, 1);
+    atom_or_ar(&flag, bit); /* C1 */ /* = sched/cancel.c:weft__node_cancel */
+    if (!epoch_first) atom_add_seq(&epoch, 1); /* = sched/cancel.c:new_epoch */
     if (!poke_first && !no_poke) poked = poke_once ? poke_trying_once() : wait_poke(&winner, floor_ignored ? WAIT_FLOOR_MAX : 0);
     if (poked) run_fiber(true);
 }
@@ -331,7 +335,7 @@ static void wait_as_thread(void) {
     queue_unlock(&queue, word);
     if (there) return;
     model_await(is_set, &p.record[1].woken);
-    (void)atom_load_acq(&p.record[1].woken);
+    (void)atom_load_acq(&p.record[1].woken); /* = sched/spawn.c:weft__wait_thread */
     model_check(model_read(&slot[1]) != 0);
     p.got++;
     model_write(&frame[1], 2);

@@ -3,7 +3,10 @@
  *   PROGRAM                     the names of instances and mutants
  *   PROGRAM INSTANCE            passes when no execution violates
  *   PROGRAM mutant NAME         passes when some execution violates
- *   PROGRAM sweep INSTANCE      each access of the protocol one step weaker: which are noticed
+ *   PROGRAM sites LIMIT INSTANCE...     the accesses that are executed
+ *   PROGRAM weaken FILE LINE OPERATION ORDER LIMIT INSTANCE...
+ *                               one access with another order, until an instance notices: killed, holds, or open when
+ *                               LIMIT states did not decide.  For tests/model/mutants.py.
  *
  * A model thread is a context (sched/ctx.h).  At each atomic operation it stops and says what it is about to
  * do.  The explorer picks a thread and, for a load, a value; the picks of an execution are a path, and paths
@@ -63,12 +66,13 @@ static unsigned path_length, depth;
 
 static const char *violation; /* of this execution */
 static int violation_line;
-static bool pruned;
+static bool pruned, undecided;
 
 static model_site *sites;
-static const model_site *weakened; /* by the sweep */
-static int weakened_to;
 static const model_mutant *mutant_now;
+static const char *mutant_file; /* of `weaken`, else NULL; with the line */
+static int mutant_line;
+static uint64_t state_limit = UINT64_MAX;
 
 /* ---- visited states --------------------------------------------------------------------------------- */
 
@@ -138,23 +142,35 @@ void model_assume(bool c) {
     model_exit();
 }
 
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+/* A mutant of the sources names the access, one of `weaken` the place and the operation. */
+static bool is_mutated(const model_site *s) {
+    const model_mutant *m = mutant_now;
+    if (!m || !m->access) return false;
+    if (!mutant_file) return !strcmp(m->func, s->func) && !strcmp(m->access, s->access);
+    size_t n = strlen(m->access);
+    return s->line == mutant_line && ends_with(s->file, mutant_file) && !strncmp(s->access, m->access, n) && s->access[n] == '(';
+}
+
 static void meet(model_site *s) {
     if (s->known) return;
     s->known = true;
     s->order_now = s->order;
     s->next = sites;
     sites = s;
-    const model_mutant *m = mutant_now;
     static const char *const names[] = {"rlx", "acq", "rel", "ar", "seq"};
-    if (!m || !m->func || strcmp(m->func, s->func) || strcmp(m->access, s->access)) return;
-    for (int i = 0; i < 5; i++)
-        if (!strcmp(names[i], m->becomes)) s->order_now = i;
+    for (int i = 0; i < 5 && is_mutated(s); i++)
+        if (!strcmp(names[i], mutant_now->becomes)) s->order_now = i;
 }
 
 static void act(model_site *s) {
     meet(s);
     running->site = s;
-    running->a.order = s == weakened ? weakened_to : s->order_now;
+    running->a.order = s->order_now;
     running->state = READY;
     stop();
     if (running->a.unordered) model_fail("access to a variable whose new tenant it cannot know of", s->line);
@@ -443,6 +459,7 @@ static bool explore(bool tell) {
     weft__ctx_adopt(&home);
     uint64_t executions = 0;
     machine_forget_writers();
+    undecided = false;
     do {
         violation_line = 0;
         execute();
@@ -452,7 +469,8 @@ static bool explore(bool tell) {
             path_length = 0;
         } else if (!violation && !next_path())
             break;
-    } while (!violation);
+        undecided = !violation && seen_count > state_limit;
+    } while (!violation && !undecided);
     if (violation && tell) report();
     if (tell)
         printf("%s %s: %" PRIu64 " states, %" PRIu64 " executions: %s\n", the_model.name,
@@ -481,40 +499,25 @@ static int run_mutant(const char *name) {
     return 2;
 }
 
-/* The next weaker orders of an access. */
-static unsigned weaker(const model_site *s, int to[3]) {
-    bool load = s->kind == MODEL_LOAD, store = s->kind == MODEL_STORE;
-    if (s->order == MODEL_RLX) return 0;
-    if (s->kind == MODEL_FENCE) {
-        to[0] = MODEL_RLX; /* none */
-        return 1;
+static int list_sites(int n, char **instance) {
+    for (int i = 0; i < n; i++) {
+        model_instance_ = instance_named(instance[i]);
+        if (explore(false)) return 1;
+        for (; sites; sites = sites->next) {
+            printf("%s %s %d %s\n", instance[i], sites->file, sites->line, sites->access);
+            sites->known = false;
+        }
     }
-    if (s->order == MODEL_SEQ) {
-        to[0] = load ? MODEL_ACQ : store ? MODEL_REL : MODEL_AR;
-        return 1;
-    }
-    if (s->order != MODEL_AR) {
-        to[0] = MODEL_RLX;
-        return 1;
-    }
-    to[0] = MODEL_ACQ;
-    to[1] = MODEL_REL;
-    return 2;
+    return 0;
 }
 
-static int sweep(void) {
-    static const char *const names[] = {"rlx", "acq", "rel", "ar", "seq"};
-    if (explore(true)) return 1;
-    for (model_site *s = sites; s; s = s->next) {
-        int to[3];
-        unsigned n = weaker(s, to);
-        for (unsigned i = 0; i < n; i++) {
-            weakened = s;
-            weakened_to = to[i];
-            bool killed = explore(false);
-            printf("%-8s %s:%d %s -> %s%s%s\n", killed ? "killed" : "survives", s->func, s->line, s->access,
-                   names[to[i]], killed ? ": " : "", killed ? violation : "");
-        }
+static int weaken(const model_mutant *m, int n, char **instance) {
+    mutant_now = m;
+    for (int i = 0; i < n; i++) {
+        model_instance_ = instance_named(instance[i]);
+        bool killed = explore(false);
+        printf("%s %s\n", killed ? "killed" : undecided ? "open" : "holds", instance[i]);
+        if (killed) break;
     }
     return 0;
 }
@@ -522,14 +525,23 @@ static int sweep(void) {
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc < 2) {
-        for (const model_instance *i = the_model.instances; i->name; i++) printf("instance %s\n", i->name);
+        for (const model_instance *i = the_model.instances; i->name; i++) printf("instance %s%s\n", i->name, i->sc ? " sc" : "");
         for (const model_mutant *m = the_model.mutants; m->name; m++) printf("mutant %s\n", m->name);
         return 0;
     }
     if (argc == 3 && !strcmp(argv[1], "mutant")) return run_mutant(argv[2]);
-    if (argc == 3 && !strcmp(argv[1], "sweep")) {
-        model_instance_ = instance_named(argv[2]);
-        return sweep();
+    if (argc > 3 && !strcmp(argv[1], "sites")) {
+        state_limit = strtoull(argv[2], NULL, 10);
+        return list_sites(argc - 3, argv + 3);
+    }
+    if (argc > 7 && !strcmp(argv[1], "weaken")) {
+        mutant_file = argv[2];
+        mutant_line = atoi(argv[3]);
+        state_limit = strtoull(argv[6], NULL, 10);
+        static model_mutant m;
+        m.access = argv[4];
+        m.becomes = argv[5];
+        return weaken(&m, argc - 7, argv + 7);
     }
     model_instance_ = instance_named(argv[1]);
     return explore(true);

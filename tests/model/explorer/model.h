@@ -107,7 +107,7 @@ enum { MODEL_LOAD, MODEL_STORE, MODEL_XCHG, MODEL_ADD, MODEL_SUB, MODEL_OR, MODE
 
 /* One call in the source. */
 typedef struct model_site {
-    const char *func, *access;
+    const char *file, *func, *access;
     int kind, order, line;
     bool known;
     int order_now; /* unless a mutant says otherwise, `order` */

@@ -10,7 +10,7 @@
 
 #define MODEL_SITE(op, ptr, kind_, order_)                                                             \
     __extension__({                                                                                    \
-        static model_site site_ = {__func__, op "(" ptr ")", kind_, order_, __LINE__, false, 0, NULL}; \
+        static model_site site_ = {__FILE__, __func__, op "(" ptr ")", kind_, order_, __LINE__, false, 0, NULL}; \
         &site_;                                                                                        \
     })
 
