@@ -28,7 +28,10 @@ void weft__node_publish(weft__node *n) {
     while (n->outer && !(atom_load_acq(&n->state) & NODE_PUBLISHED)) {
         weft__node *outer = n->outer;
         node_lock(outer);
-        if (!(atom_or_ar(&n->state, NODE_PUBLISHED) & NODE_PUBLISHED)) link_inner(outer, n);
+        if (!(atom_load_rlx(&n->state) & NODE_PUBLISHED)) {
+            link_inner(outer, n);
+            atom_or_ar(&n->state, NODE_PUBLISHED); /* linked first: who sees it waits without the lock, and reach_fiber has none */
+        }
         node_unlock(outer);
         n = outer;
     }
