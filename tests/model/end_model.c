@@ -136,8 +136,8 @@ static bool await_fiber(unsigned i) {
         wait_end(&winner[i]);
         return true;
     }
-    atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
-    if (cancellable(i) && atom_load_seq(&epoch)) { /* = sched/cancel.h:cancel_due */
+    atom_fence_after_rmw();
+    if (cancellable(i) && atom_load_seq(&epoch)) {
         queue_unlock(&word, w);
         wait_end(&winner[i]);
         return false;
@@ -200,7 +200,7 @@ static void hold_and_drop(void) {
 }
 
 static void cancel(void) {
-    atom_add_seq(&epoch, 1); /* = sched/cancel.c:new_epoch */
+    atom_add_seq(&epoch, 1);
     if (!wait_poke(&winner[1], 0)) return;
     model_check(model_count_add(&ended[1], 1) == 1);
     atom_store_rel(&resumed[1], 1);

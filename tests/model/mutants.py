@@ -25,7 +25,7 @@ TABLE = os.path.join(HERE, "MUTANTS.md")
 LEVELS = [1_000, 10_000]  # states an instance may cost, from cheap to dear; then the section's own
 SOAK = 10_000_000
 
-# section: source, the models that may kill its mutants, states at most
+# section: source (None: only what is transcribed), the models that may kill its mutants, states at most
 SECTIONS = {
     "deque": ("sched/deque.h", ["deque", "idle"], 100_000),
     "join": ("sched/join.h", ["join"], 100_000),
@@ -35,6 +35,9 @@ SECTIONS = {
     "end": ("sched/end.h", ["end"], 100_000),
     "run_queue": ("sched/run_queue.h", ["run_queue", "idle"], 100_000),
     "inbox": ("sched/inbox.h", ["inbox", "idle"], 100_000),
+    "tree": (None, ["tree"], 100_000),
+    "remote": ("alloc/remote_list.h", ["remote"], 100_000),
+    "spin": ("alloc/spin.h", ["spin"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------
@@ -65,7 +68,8 @@ def functions(code):
     """The functions' names, by line of the code without comments: they begin and end in column 0."""
     names, now = {}, None
     for number, line in enumerate(code.split("\n"), 1):
-        head = re.match(r"(?!#|typedef|struct|enum|_Static)[A-Za-z_].*?(\w+)\(", re.sub(r"__attribute__\(\(.*?\)\)\)?", "", line))
+        bare = re.sub(r"__attribute__\(\(.*?\)\)\)? *", "", line)
+        head = re.match(r"(?!#|typedef|struct|enum|_Static)[A-Za-z_].*?(\w+)\(", bare)
         if head:
             now = head.group(1)
         names[number] = now
@@ -181,13 +185,13 @@ NAMES = {"rlx": "relaxed", "acq": "acquire", "rel": "release", "ar": "acq_rel", 
 
 def shown(section, models, levels, problems):
     """The lines of a section."""
-    source, _, _ = SECTIONS[section]
+    source = SECTIONS[section][0]
     known = justifications()
-    every = [(a, source) for a in accesses(source)] + [(a, a.file) for a in transcribed(section)]
-    for a, _ in every:
+    every = (accesses(source) if source else []) + transcribed(section)
+    for a in every:
         if not models.sites(a):
             problems.append("%s:%d: %s: %s is executed in no instance" % (a.file, a.line, a.func, a.text))
-    work = [(a, to) for a, _ in every for to in weaker(a) if models.sites(a)]
+    work = [(a, to) for a in every for to in weaker(a) if models.sites(a)]
     results = [(a, to, *models.try_(a, to)) for a, to in work]
     killed = justified = 0
     rows = []
@@ -213,9 +217,9 @@ def shown(section, models, levels, problems):
         if key[0] in (source, "tests/model/%s_model.c" % section) and not any(key == (a.file, a.func, a.text, to) for a, to in work):
             problems.append("justified.txt names what is not there: %s %s %s -> %s" % key)
     steps = step_mutants(section)
-    lines = ["## %s" % source, ""]
+    lines = ["## " + title(section), ""]
     lines.append("%d accesses, %d of them relaxed; %d weaker orders: %d killed, %d justified. %d steps changed by hand: killed." % (
-        len(every), sum(a.order == "rlx" for a, _ in every), len(results), killed, justified, len(steps)))
+        len(every), sum(a.order == "rlx" for a in every), len(results), killed, justified, len(steps)))
     lines += ["", "| function | access | weaker | |", "|---|---|---|---|"] + rows
     if steps:
         lines += ["", "| changed by hand | killed by |", "|---|---|"]
@@ -225,12 +229,16 @@ def shown(section, models, levels, problems):
     return lines
 
 
+def title(section):
+    return SECTIONS[section][0] or "tests/model/%s_model.c" % section
+
+
 def committed():
     """{section: its lines} and the lines at the top."""
     with open(TABLE) as f:
         parts = re.split(r"(?m)^(?=## )", f.read())
     by_title = {p.split("\n", 1)[0]: p.rstrip("\n").split("\n") for p in parts[1:]}
-    return {s: by_title.get("## " + SECTIONS[s][0], []) for s in SECTIONS}, parts[0]
+    return {s: by_title.get("## " + title(s), []) for s in SECTIONS}, parts[0]
 
 
 def totals(sections):

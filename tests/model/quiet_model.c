@@ -253,6 +253,7 @@ static const model_instance instances[] = {
     {.name = "one-worker", .threads = 2, .param = {1, 1, 0, 0, 1, 0, 6}},
     {.name = "one-worker-announced", .threads = 2, .param = {1, 0, 1, 0, 1, 0, 6}},
     {.name = "one-worker-again", .threads = 2, .param = {1, 0, 1, 1, 2, 0, 8}, .sc = true},
+    {.name = "one-worker-again-weak", .threads = 2, .param = {1, 0, 1, 1, 2, 0, 8}},
     {.name = "two-rest", .threads = 3, .param = {2, 0, 0, 0, 1, 0, 4}},
     {.name = "two-actions", .threads = 3, .param = {2, 0, 0, 0, 2, 0, 5}},
     {.name = "unannounced", .threads = 3, .param = {2, 1, 0, 0, 1, 1, 3}, .sc = true},

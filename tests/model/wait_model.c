@@ -32,7 +32,7 @@ static wait_queue queue, child_queue;
 static _Atomic uint64_t winner;
 static _Atomic uint32_t flag, epoch, armed, child_parked;
 static spin timers;
-static model_data ring, kept, limit_, context, place, seen, result, then_ticket; /* place, seen: the fiber's own */
+static model_data ring, kept, limit_, context, place, seen, result, then_ticket, why; /* place, seen: the fiber's own */
 static model_data frame[RECORDS], slot[RECORDS];
 
 static struct {
@@ -59,7 +59,7 @@ static void setup(void) {
     atomic_init(&armed, 0);
     atomic_init(&child_parked, 0);
     atomic_init(&timers.held, 0);
-    model_data *all[] = {&ring, &kept, &limit_, &context, &place, &seen, &result, &then_ticket, &frame[0], &frame[1], &slot[0], &slot[1]};
+    model_data *all[] = {&ring, &kept, &limit_, &context, &place, &seen, &result, &then_ticket, &why, &frame[0], &frame[1], &slot[0], &slot[1]};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) memset(all[i], 0, sizeof **all);
     memset(&p, 0, sizeof p);
 }
@@ -105,6 +105,7 @@ static bool look_up(void) {
     bool left = model_instance_->param[P_LEAVES] && model_read(&place) >= 4;
     uint32_t flags = atom_load_acq(&flag); /* = sched/cancel.c:stopped_by */
     bool stop = flags & CONCERNS && !the_floor() && !left;
+    model_check(!stop || model_read(&why) == CONCERNS);
     model_write(&seen, stop ? LOOK : now);
     return stop;
 }
@@ -294,6 +295,7 @@ static void cancel(unsigned bit) {
     bool poked = false;
     if (poke_first) poked = wait_poke(&winner, 0);
     if (epoch_first) atom_add_seq(&epoch, 1);
+    if (bit == CONCERNS) model_write(&why, bit);
     atom_or_ar(&flag, bit); /* C1 */ /* = sched/cancel.c:weft__node_cancel */
     if (!epoch_first) atom_add_seq(&epoch, 1); /* = sched/cancel.c:new_epoch */
     if (!poke_first && !no_poke) poked = poke_once ? poke_trying_once() : wait_poke(&winner, floor_ignored ? WAIT_FLOOR_MAX : 0);
