@@ -24,6 +24,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 TABLE = os.path.join(HERE, "MUTANTS.md")
 LEVELS = [1_000, 10_000]  # states an instance may cost, from cheap to dear; then the section's own
 SOAK = 10_000_000
+SOAK_STEPS = {"idle retest-once"}  # run with label soak: as CMakeLists.txt has it
 
 # section: source (None: only what is transcribed), the models that may kill its mutants, states at most
 SECTIONS = {
@@ -225,7 +226,8 @@ def shown(section, models, levels, problems):
         lines += ["", "| changed by hand | killed by |", "|---|---|"]
         for name, instance, flag, func, access, to in steps:
             what = name if flag else "%s: %s, `%s` %s" % (name, func, access, NAMES[to])
-            lines.append("| %s | %s %s |" % (what, section, instance))
+            soak = " (9 million states; label soak)" if "%s %s" % (section, name) in SOAK_STEPS else ""
+            lines.append("| %s | %s %s%s |" % (what, section, instance, soak))
     return lines
 
 

@@ -276,7 +276,7 @@ static const model_mutant mutants[] = {
     {"claim-without-move", "announced-both-awake", &claim_unmoved, NULL, NULL, NULL},
     {"no-last-look-at-moves", "announced", &no_last_moves, NULL, NULL, NULL},
     {"nobody-told", "all-asleep", &not_changed, NULL, NULL, NULL},
-    {"no-look-for-work", "announced-both-awake", &no_work_look, NULL, NULL, NULL},
+    {"no-look-for-work", "one-worker-announced", &no_work_look, NULL, NULL, NULL},
     {"no-look-at-others", "announced-both-awake", &no_asleep_look, NULL, NULL, NULL},
     {0},
 };
