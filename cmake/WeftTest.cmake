@@ -49,6 +49,9 @@ endfunction()
 
 # The properties all tests share.  TIMEOUT is in seconds of a plain native build.
 function(weft_test_properties name labels timeout)
+  if(CMAKE_CROSSCOMPILING)
+    list(APPEND labels arm64)
+  endif()
   math(EXPR timeout "${timeout} * ${weft_test_slowdown}")
   set_tests_properties(${name} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout}
                        ENVIRONMENT "${weft_test_environment}" SKIP_RETURN_CODE 77)

@@ -7,7 +7,9 @@
 #   sh cmake/run.sh bench [--filter R] [--json F]   the Google Benchmark suite
 #   sh cmake/run.sh targets                  measured against promised, under a minute
 #   sh cmake/run.sh test                     the whole gate: every preset
-#   sh cmake/run.sh test CTEST-ARGUMENTS     the release preset's tests, chosen by ctest arguments
+#   sh cmake/run.sh test CTEST-ARGUMENTS     tests chosen by ctest arguments: of the release preset, or with -L LABEL of the
+#                                            one that tests/labels.txt names first
+#   sh cmake/run.sh counts                   write tests/count/expected.txt anew, after a change that is meant
 #   sh cmake/run.sh install [--prefix P]     install the release preset (default /usr/local)
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 set -eu
@@ -166,10 +168,27 @@ test_all() {
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
+# preset_of CTEST-ARGUMENTS: where the label that they choose lives.
+preset_of() {
+    label=
+    while [ $# -gt 0 ]; do
+        case $1 in -L | --label-regex) label=${2:-} ;; esac
+        shift
+    done
+    awk -v label="$label" '$1 == label { preset = $2 } END { print preset ? preset : "release" }' tests/labels.txt
+}
+
 test_some() {
     deps_test
-    build >&2
-    ctest --preset release -j "$jobs" "$@"
+    preset=$(preset_of "$@")
+    { prepare "$preset" && configure "$preset" && cmake --build "build/$preset"; } >&2
+    ctest --preset "$preset" -j "$jobs" "$@"
+}
+
+counts() {
+    deps_test
+    configure release >&2
+    cmake --build build/release --target count.write
 }
 
 # ---- verbs --------------------------------------------------------------------------------------
@@ -196,6 +215,7 @@ case $verb in
     test)
         if [ $# -eq 0 ]; then test_all; else test_some "$@"; fi
         ;;
+    counts) counts ;;
     install)
         prefix=/usr/local
         while [ $# -gt 0 ]; do
@@ -213,6 +233,6 @@ case $verb in
         # The cache of the dynamic linker knows /usr/local/lib only after this.
         if [ "$(id -u)" = 0 ] && [ "$prefix" = /usr/local ]; then ldconfig; fi
         ;;
-    help | -h | --help) sed -n 's/^# \{0,1\}//; 2,11p' "$0" ;;
-    *) die "no such verb: $verb (deps, build, compare, bench, targets, test, install)" ;;
+    help | -h | --help) sed -n 's/^# \{0,1\}//; 2,13p' "$0" ;;
+    *) die "no such verb: $verb (deps, build, compare, bench, targets, test, counts, install)" ;;
 esac
