@@ -197,6 +197,7 @@ static WEFT_COLD region *region_add(depot *d, size_t slot_bytes) {
         weft__os_release(base, region_bytes(slots, slot_bytes));
         return NULL;
     }
+    san_no_access(base, region_bytes(slots, slot_bytes));
     r->base = base;
     r->bytes = region_bytes(slots, slot_bytes);
     r->info_bytes = info_bytes;
@@ -250,6 +251,7 @@ bool weft__stack_overflowed(const stack *s) { return s->cls == STACK_2K && canar
 static void slot_prepare(stack_pool *p, stack_class cls, char *slot) {
     region *r = region_of(&p->depots[cls], (uintptr_t)slot);
     size_t guard = p->guard_bytes[cls];
+    san_defined(slot, p->slot_bytes[cls]);
     os_guard kind = cls == STACK_2K ? OS_GUARD_CANARY : weft__os_guard(slot, guard);
     r->guard[slot_number(p, cls, r, slot)] = (uint8_t)kind;
     if (cls == STACK_2K) {
@@ -266,8 +268,10 @@ static WEFT_COLD void slot_check(stack_pool *p, const stack *s, char *slot) {
     if (!r) weft__os_die("stack %p was given back to a pool that it is not from", (void *)s->lo);
     if (s->cls == STACK_2K)
         canary_check(slot);
-    else if (r->guard[slot_number(p, s->cls, r, slot)] == OS_GUARD_CANARY)
+    else if (r->guard[slot_number(p, s->cls, r, slot)] == OS_GUARD_CANARY) {
+        san_defined(s->lo, CANARY_BYTES);
         canary_check(s->lo);
+    }
 }
 
 /* ---- depot and cache ------------------------------------------------------------------------ */

@@ -3,7 +3,8 @@
  *   ASan       the bounds of the stack that runs, its fake stack (use after return), and that poison left
  *              behind by frames that never returned is void (alloc/stack.c names stacks as roots for LSan)
  *   TSan       one of its fibers for each context; each switch orders the two
- *   Valgrind   the range of each stack; only asked for when it is running us
+ *   Valgrind   the range of each stack, only asked for when it is running us; and that nothing is in it before its
+ *              context is made, nor after it is forgotten
  *
  * The switches in hooked builds are bare: instrumented code between the announcement and the jump would
  * be accounted to the wrong stack.
@@ -22,14 +23,7 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
-#if !defined(NVALGRIND) && defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#define CTX_VALGRIND 1
-#endif
-#endif
-
-#ifdef CTX_VALGRIND
+#ifdef WEFT__MEMCHECK
 static bool on_valgrind;
 __attribute__((constructor)) static void look_for_valgrind(void) {
     on_valgrind = RUNNING_ON_VALGRIND != 0;
@@ -54,8 +48,11 @@ void weft__ctx_note_init(ctx *c, char *lo, char *top, void (*entry)(void *payloa
 #ifdef WEFT__TSAN
     c->tsan = __tsan_create_fiber(0);
 #endif
-#ifdef CTX_VALGRIND
-    if (__builtin_expect(on_valgrind, 0)) c->valgrind = (unsigned)VALGRIND_STACK_REGISTER(lo, top);
+#ifdef WEFT__MEMCHECK
+    if (__builtin_expect(on_valgrind, 0)) {
+        c->valgrind = (unsigned)VALGRIND_STACK_REGISTER(lo, top);
+        san_undefined(lo, c->bytes);
+    }
 #endif
 }
 
@@ -72,8 +69,11 @@ void weft__ctx_fini(ctx *c) {
 #ifdef WEFT__TSAN
     __tsan_destroy_fiber(c->tsan);
 #endif
-#ifdef CTX_VALGRIND
-    if (__builtin_expect(on_valgrind, 0)) VALGRIND_STACK_DEREGISTER(c->valgrind);
+#ifdef WEFT__MEMCHECK
+    if (__builtin_expect(on_valgrind, 0)) {
+        VALGRIND_STACK_DEREGISTER(c->valgrind);
+        san_no_access(c->bottom, c->bytes);
+    }
 #endif
     c->entry = NULL;
 }
