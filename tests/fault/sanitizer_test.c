@@ -3,9 +3,11 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "test.h"
 #include "alloc/san.h"
+#include "sched/gate.h"
+#include "sched/thread.h"
 #include <sched.h>
 #include <stdatomic.h>
-#include <weft/fork.h>
+#include <weft/fiber.h>
 #include <weft/runtime.h>
 
 #if defined(WEFT__ASAN) || defined(WEFT__TSAN)
@@ -57,6 +59,56 @@ static void overflows(void *arg) {
     huge += index_out;
 }
 TEST(ubsan_reports_an_overflow_in_a_task) { must_report(overflows, "signed integer overflow"); }
+
+/* The only pointer to a block is in the frame of a suspended fiber, or nowhere.  Hidden from the compiler, and the frame of
+ * malloc overwritten by the suspension. */
+typedef struct holding {
+    gate open;
+    bool forgets;
+    _Atomic int waiting;
+} holding;
+typedef holding *holding_ref;
+static int holds(holding *h);
+WEFT_TASK(holds, int, holding_ref);
+static int holds(holding *h) {
+    char *volatile block = malloc(1000);
+    if (h->forgets) block = NULL;
+    h->waiting++;
+    gate_wait(&h->open);
+    free(block);
+    return 0;
+}
+
+/* LeakSanitizer's verdict while a hundred such fibers are suspended. */
+static bool leaks_are_seen(bool forgets) {
+    enum { FIBERS = 100 };
+    static holding h;
+    holds_fiber f[FIBERS];
+    h = (holding){.forgets = forgets};
+    for (int i = 0; i < FIBERS; i++) CHECK(weft_ok(weft_spawn(&f[i], holds, &h)));
+    while (h.waiting < FIBERS) CHECK(weft_ok(weft_yield()));
+    for (int i = 0; i < FIBERS; i++) CHECK(weft_ok(weft_yield()));
+    bool seen = __lsan_do_recoverable_leak_check() != 0;
+    gate_open(&h.open, thread_fiber()->w->rt);
+    for (int i = 0; i < FIBERS; i++) {
+        CHECK(weft_ok(weft_await(f[i], holds, NULL)));
+        weft_drop(f[i]);
+    }
+    return seen;
+}
+
+static void forgetting(void *arg) {
+    (void)arg;
+    if (leaks_are_seen(true)) _exit(23);
+}
+TEST(lsan_reports_what_a_suspended_fiber_has_lost) { must_report(forgetting, "detected memory leaks"); }
+
+static void keeping(void *arg) { *(bool *)arg = leaks_are_seen(false); }
+TEST(lsan_finds_what_only_a_suspended_fiber_holds) {
+    bool seen = true;
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), keeping, &seen), WEFT_OK);
+    CHECK(!seen);
+}
 
 #endif
 
