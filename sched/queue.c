@@ -75,7 +75,7 @@ void weft__queue_put_first(worker *w, item i) {
 
 bool weft__ready_elsewhere(worker *w, fiber *f) {
     runtime *rt = w->rt;
-    if (rt->n_workers == 1 || f->bound != BOUND_NOWHERE) return false;
+    if (rt->n_workers == 1 || f->bound != BOUND_NOWHERE || f->w != w) return false;
     unsigned to = (w->index + 1) % rt->n_workers;
     for (unsigned i = 0; i < rt->n_workers; i++)
         if (i != w->index && idle_is_set(&rt->idle, i)) to = i;

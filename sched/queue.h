@@ -47,7 +47,8 @@ unsigned weft__queue_priority(item i);
 /* A spawned task that leaves this worker's own queue can no longer be taken out of it by its awaiter. */
 void weft__queue_forget_home(item i);
 
-/* For WEFT__RARE: send f to another worker, one that sleeps if there is one.  False: it is bound, or there is none. */
+/* For WEFT__RARE: send f to another worker, one that sleeps if there is one.  False: it comes from another one anyway, is
+ * bound, or there is none. */
 bool weft__ready_elsewhere(worker *w, fiber *f);
 
 /* The slow halves of what sched/worker.h inlines. */

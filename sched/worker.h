@@ -20,7 +20,7 @@
 #include <weft/runtime.h>
 
 /* WEFT_DEBUG 2 forces the rare paths: every fork offers all children, rings start at 4 slots, one carrier is kept,
- * every few joins move to another stack, every fiber made ready goes to another worker, through its inbox. */
+ * every few joins move to another stack, every fiber made ready goes on on another worker than it was on. */
 #if defined(WEFT_DEBUG) && WEFT_DEBUG > 1
 #define WEFT__RARE 1
 #else

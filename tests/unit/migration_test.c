@@ -6,12 +6,14 @@
  * is), and ends only when the parent has left its stack, so that the child's worker resumes the parent.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "test.h"
+#include "sched/gate.h"
 #include "sched/join.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <weft/fiber.h>
 #include <weft/fork.h>
 #include <weft/kernel.h>
 #include <weft/runtime.h>
@@ -144,6 +146,57 @@ static void kernel_rounds(void *arg) {
 TEST(a_kernel_keeps_its_head_across_a_migration) {
     int n = 200;
     CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 2), kernel_rounds, &n), WEFT_OK);
+}
+
+/* ---- forced -------------------------------------------------------------------------------------------- */
+
+/* Two fibers wake each other; each resume is counted, and whether it was on another worker than the one left. */
+typedef struct player {
+    gate mine, *other;
+    int resumed, moved;
+} player;
+typedef player *player_ref;
+
+static int play(player *p);
+WEFT_TASK(play, int, player_ref);
+static int play(player *p) {
+    for (int i = 0; i < 1000; i++) {
+        int before = weft_worker_index();
+        bool waits = !atom_load_acq(&p->mine.word);
+        CHECK(weft_ok(gate_wait(&p->mine)));
+        p->resumed += waits;
+        p->moved += waits && weft_worker_index() != before;
+        p->mine = (gate){0};
+        gate_open(p->other, NULL);
+    }
+    return 0;
+}
+
+static void game(void *arg) {
+    player *p = arg;
+    play_fiber f[2];
+    for (int i = 0; i < 2; i++) {
+        p[i].other = &p[1 - i].mine;
+        CHECK(weft_ok(weft_spawn(&f[i], play, &p[i])));
+    }
+    gate_open(&p[0].mine, NULL);
+    for (int i = 0; i < 2; i++) {
+        CHECK(weft_ok(weft_await(f[i], play, NULL)));
+        weft_drop(f[i]);
+    }
+}
+
+/* With WEFT_DEBUG 2: else a suite that passes there would prove nothing about it. */
+TEST(a_build_that_forces_migration_migrates_at_most_resumes) {
+    for (unsigned workers = 2; workers <= 4; workers++) {
+        player p[2] = {{.resumed = 0}, {.resumed = 0}};
+        CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = workers), game, p), WEFT_OK);
+        int resumed = p[0].resumed + p[1].resumed, moved = p[0].moved + p[1].moved;
+        fprintf(stderr, "    %u workers: %d of %d resumes on another one\n", workers, moved, resumed);
+        if (!WEFT__RARE) continue;
+        CHECK(resumed > 1000);
+        CHECK(moved > resumed / 2); /* nearly all; one that is offered may be taken back */
+    }
 }
 
 TEST_MAIN
