@@ -10,7 +10,13 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { WHEELS = 2, TIMERS = 3000, ARMS = WEFT__SAN_STACKS > 1 ? 60000 : 300000 };
+#if defined(__OPTIMIZE__)
+#define SLOW (WEFT__SAN_STACKS > 1)
+#else
+#define SLOW 1
+#endif
+
+enum { WHEELS = 2, TIMERS = 3000, ARMS = SLOW ? 60000 : 300000 };
 
 typedef struct entry {
     timer timer;
