@@ -137,7 +137,10 @@ gate() {
     set --
     [ -z "${CI:-}" ] || set -- -DWEFT_WERROR=ON
     tests=0 bad=0 skipped=0 note=""
-    if ! { prepare "$preset" && configure "$preset" "$@" && cmake --build "build/$preset"; } > "$log" 2>&1; then
+    built=true
+    { prepare "$preset" && configure "$preset" "$@" && cmake --build "build/$preset"; } > "$log" 2>&1 || built=false
+    middle=$(date +%s)
+    if ! $built; then
         tail -n 60 "$log" >&2
         bad=1 tests=1 note=" (the build failed: $log)"
     elif ! ctest --preset "$preset" -j "$jobs" --output-junit "$junit" >&2; then
@@ -153,7 +156,9 @@ gate() {
     [ "$skipped" -eq 0 ] || note="$note, $skipped skipped"
     passed=$((passed + good))
     failed=$((failed + bad))
-    line=$(printf '%-8s %4d passed, %d failed%s, %d s' "$preset" "$good" "$bad" "$note" $(($(date +%s) - start)))
+    end=$(date +%s)
+    line=$(printf '%-8s %4d passed, %d failed%s; built in %d s, tested in %d s' "$preset" "$good" "$bad" "$note" \
+        $((middle - start)) $((end - middle)))
     say "$line"
     summary="$summary$line
 "
