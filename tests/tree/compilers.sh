@@ -12,40 +12,37 @@ sources="alloc/*.c sched/*.c"
 [ "$(uname -m)" = x86_64 ] && sources="$sources sched/slow_x86_64.S"
 passed=0 skipped=0
 
-check() { # name, test, compiler and flags...
-    name=$1 test=$2
+common="-std=gnu11 -DWEFT_ALLOC_SYSTEM=1 -I$root -I$root/alloc/include -I$root/sched/include -I$root/tests"
+
+# build NAME TESTS COMPILER FLAGS...: the library with these flags, and each of the tests with it.
+build() {
+    name=$1 tests=$2
     shift 2
     if ! command -v "$1" >/dev/null 2>&1; then
         echo "$name: $1 is not installed, skipped"
         skipped=$((skipped + 1))
         return
     fi
-    # shellcheck disable=SC2086
-    "$@" -std=gnu11 -DWEFT_ALLOC_SYSTEM=1 -I. -Ialloc/include -Isched/include -Itests $sources "tests/$test" \
-        -lboost_context -lpthread -o "$work/$name"
-    "$work/$name" >"$work/$name.out" 2>&1 || { cat "$work/$name.out"; echo "$name failed"; exit 1; }
-    grep -q ' passed, 0 failed' "$work/$name.out" || { echo "$name did not finish"; exit 1; }
-    passed=$((passed + 1))
+    rm -rf "${work:?}/$name"
+    mkdir "$work/$name"
+    # shellcheck disable=SC2046,SC2086
+    (cd "$work/$name" && "$@" $common -c $(printf "$root/%s " $(cd "$root" && echo $sources)))
+    for test in $tests; do
+        out=$work/$name-$test
+        # shellcheck disable=SC2086
+        "$@" $common "tests/unit/${test}_test.c" "$work/$name"/*.o -lboost_context -lpthread -o "$out"
+        "$out" >"$out.out" 2>&1 || { cat "$out.out"; echo "$name $test failed"; exit 1; }
+        grep -q ' passed, 0 failed' "$out.out" || { echo "$name $test did not finish"; exit 1; }
+        passed=$((passed + 1))
+    done
 }
 
 for flags in -O2 -O3 "-O2 -flto" "-O2 -fPIC -fPIE -pie"; do
-    id=$(printf %s "$flags" | tr -d ' -')
     # shellcheck disable=SC2086
-    check "gcc-$id-migration" unit/migration_test.c gcc $flags
-    # shellcheck disable=SC2086
-    check "gcc-$id-fork" unit/fork_test.c gcc $flags
-    # shellcheck disable=SC2086
-    check "gcc-$id-errno" unit/errno_test.c gcc $flags
+    build "gcc$(printf %s "$flags" | tr -d ' ')" "migration fork errno" gcc $flags
 done
-for flags in -O2 -O3; do
-    check "clang-$flags-migration" unit/migration_test.c clang "$flags"
-    check "clang-$flags-fork" unit/fork_test.c clang "$flags"
-    check "clang-$flags-errno" unit/errno_test.c clang "$flags"
-done
-if command -v ld.lld >/dev/null 2>&1; then
-    check clang-lto-migration unit/migration_test.c clang -O2 -flto -fuse-ld=lld
-    check clang-lto-errno unit/errno_test.c clang -O2 -flto -fuse-ld=lld
-fi
+for flags in -O2 -O3; do build "clang$flags" "migration fork errno" clang "$flags"; done
+if command -v ld.lld >/dev/null 2>&1; then build clang-lto "migration errno" clang -O2 -flto -fuse-ld=lld; fi
 
 # Against a shared library bound lazily, as most programs are: the first call of each function goes through the
 # dynamic linker, which keeps fewer registers than the slow paths promise.
