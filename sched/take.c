@@ -155,7 +155,7 @@ __attribute__((constructor)) static void look_at_vectors(void) {
     weft__wide_vectors = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 
-void weft__never(void) { weft__misuse("a slow path returned nothing: this is a defect of Weft"); }
+WEFT_API void weft__never(void) { weft__misuse("a slow path returned nothing: this is a defect of Weft"); }
 #else
 uintptr_t weft__fork_slow_call(weft_task *t, const weft_site *site, weft_task *head) {
     return weft__fork_slow_at(t, site, head, __builtin_dwarf_cfa());

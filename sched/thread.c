@@ -38,7 +38,8 @@ OPAQUE int *weft__thread_errno(void) {
     return &errno;
 }
 
-int *weft_errno(void) { return weft__thread_errno(); }
+/* Exported here: where <weft/errno.h> is included, errno is no longer the thread's. */
+WEFT_API int *weft_errno(void) { return weft__thread_errno(); }
 
 /* The C++ runtime, if the program has one, keeps the exceptions of a thread that are being handled in a block of
  * two words. */
