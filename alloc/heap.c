@@ -13,6 +13,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/heap.h"
 #include "alloc/atomic.h"
+#include "alloc/fault.h"
 #include <stdlib.h>
 #include <string.h>
 #include <weft/base.h>
@@ -59,6 +60,7 @@ void weft__heap_fail_at(uint64_t n, int persistent) {
 }
 
 int weft__heap_should_fail(void) {
+    if (weft_fault_point(FAULT_ALLOC)) return 1;
     uint64_t nth = atom_add_rlx(&asked, 1) + 1;
     uint64_t at = atom_load_rlx(&fail_at);
     if (WEFT_LIKELY(at == 0)) return 0;

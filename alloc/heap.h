@@ -22,7 +22,7 @@ const char *weft__heap_name(void);
 
 /* Test hook: let allocation number n from now fail (1 = the next); `persistent` lets every later one
  * fail too; n = 0 turns it off.  Covers slabs, stacks (reservations) and the heap alike, since all
- * of them ask weft__heap_should_fail first. */
+ * of them ask weft__heap_should_fail first.  In every build; with WEFT_FAULTS these are points as well (alloc/fault.h). */
 void weft__heap_fail_at(uint64_t n, int persistent);
 int weft__heap_should_fail(void);
 

@@ -44,6 +44,9 @@ os_guard weft__os_guard_kind(void);
 /* Test hook: no kind cheaper than `best` from now on (OS_GUARD_MADVISE: whatever the system has). */
 void weft__os_guard_limit(os_guard best);
 
+/* With WEFT_FAULTS: what was probed is probed again. */
+void weft__os_forget(void);
+
 /* Make [base, base + bytes) fault on access, by the best kind that works here.  Returns the kind
  * that holds for this range; OS_GUARD_CANARY when none could be had (the caller plants a canary).
  * Any thread. */

@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #endif
 #include "alloc/os.h"
+#include "alloc/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,7 @@ static unsigned affinity_count(void) {
 
 /* The start of a small file, as text; false when there is none. */
 static bool read_text(const char *path, char *text, size_t size) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = weft_fault_call(FAULT_FD, EMFILE, open(path, O_RDONLY | O_CLOEXEC));
     if (fd < 0) return false;
     size_t used = 0;
     while (used + 1 < size) {

@@ -20,6 +20,7 @@
 #endif
 #include "alloc/os.h"
 #include "alloc/arch.h"
+#include "alloc/fault.h"
 #include "alloc/heap.h"
 #include "alloc/san.h"
 #include "alloc/spin.h"
@@ -67,7 +68,7 @@ size_t weft__os_page(void) {
 
 void *weft__os_reserve(size_t bytes, size_t align) {
     size_t whole = bytes + align - weft__os_page();
-    if (whole < bytes) return NULL;
+    if (whole < bytes || weft_fault_point(FAULT_MAP)) return NULL;
     char *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (raw == MAP_FAILED) return NULL;
     size_t head = (align - ((uintptr_t)raw & (align - 1))) & (align - 1);
@@ -75,13 +76,16 @@ void *weft__os_reserve(size_t bytes, size_t align) {
     char *base = raw + head;
     if (head) munmap(raw, head);
     if (tail) munmap(base + bytes, tail);
-    madvise(base, bytes, MADV_NOHUGEPAGE); /* a kernel without huge pages refuses; then there are none */
+    /* A kernel without huge pages refuses; then there are none. */
+    weft_fault_call(FAULT_ERRNO, EINVAL, madvise(base, bytes, MADV_NOHUGEPAGE));
     return base;
 }
 
 void weft__os_release(void *base, size_t bytes) { munmap(base, bytes); }
 
-void weft__os_discard(void *base, size_t bytes) { madvise(base, bytes, MADV_DONTNEED); }
+void weft__os_discard(void *base, size_t bytes) {
+    weft_fault_call(FAULT_ERRNO, EAGAIN, madvise(base, bytes, MADV_DONTNEED));
+}
 
 /* Walks the residency of pages in order: the first resident one, or all of them into *sum. */
 static const char *scan_resident(const char *base, size_t bytes, bool only_first, size_t *sum) {
@@ -91,7 +95,7 @@ static const char *scan_resident(const char *base, size_t bytes, bool only_first
     for (const char *at = base; at < end;) {
         size_t run = (size_t)(end - at);
         if (run > RESIDENT_STEP * page) run = RESIDENT_STEP * page;
-        if (mincore((void *)(uintptr_t)at, run, in) != 0) return end;
+        if (weft_fault_call(FAULT_ERRNO, EAGAIN, mincore((void *)(uintptr_t)at, run, in)) != 0) return end;
         for (size_t i = 0; i < (run + page - 1) / page; i++) {
             if (!(in[i] & 1)) continue;
             if (only_first) return at + i * page;
@@ -125,7 +129,7 @@ static _Atomic uint32_t guard_floor;
 /* Does a write by the kernel to `page` fail?  Asking the kernel needs no signal handler. */
 static bool refuses_access(const void *page) {
     int fd[2];
-    if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+    if (weft_fault_call(FAULT_FD, EMFILE, pipe2(fd, O_CLOEXEC | O_NONBLOCK)) != 0) return false;
     bool refused = write(fd[1], page, 1) < 0 && errno == EFAULT;
     close(fd[0]);
     close(fd[1]);
@@ -153,13 +157,20 @@ os_guard weft__os_guard_kind(void) {
     return (os_guard)(known - 1 > floor ? known - 1 : floor);
 }
 
+#if defined(WEFT_FAULTS) && WEFT_FAULTS
+void weft__os_forget(void) {
+    atom_store_rlx(&guard_best, 0);
+    atom_store_rlx(&guard_maps, 0);
+}
+#endif
+
 void weft__os_guard_limit(os_guard best) { atom_store_rlx(&guard_floor, (uint32_t)best); }
 
 static size_t guard_limit(void) {
     size_t known = atom_load_rlx(&guard_maps);
     if (WEFT_LIKELY(known != 0)) return known - 1;
     size_t maps = DEFAULT_MAX_MAPS;
-    int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+    int fd = weft_fault_call(FAULT_FD, EMFILE, open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC));
     if (fd >= 0) {
         char text[32];
         ssize_t n = read(fd, text, sizeof text - 1);
@@ -179,8 +190,10 @@ size_t weft__os_guard_budget(void) {
     return made < limit ? limit - made : 0;
 }
 
+#define guard_call(call) weft_fault_call(FAULT_MAP, ENOMEM, call)
+
 static bool guard_by_mprotect(void *base, size_t bytes) {
-    if (atom_add_rlx(&guards_made, 1) < guard_limit() && mprotect(base, bytes, PROT_NONE) == 0) return true;
+    if (atom_add_rlx(&guards_made, 1) < guard_limit() && guard_call(mprotect(base, bytes, PROT_NONE)) == 0) return true;
     atom_add_rlx(&guards_made, (size_t)-1);
     return false;
 }
@@ -188,7 +201,7 @@ static bool guard_by_mprotect(void *base, size_t bytes) {
 /* A single refusal (madvise says no on locked memory) falls to the next kind for this range only. */
 os_guard weft__os_guard(void *base, size_t bytes) {
     os_guard kind = weft__os_guard_kind();
-    if (kind == OS_GUARD_MADVISE && madvise(base, bytes, ADVICE_GUARD_INSTALL) == 0) return OS_GUARD_MADVISE;
+    if (kind == OS_GUARD_MADVISE && guard_call(madvise(base, bytes, ADVICE_GUARD_INSTALL)) == 0) return OS_GUARD_MADVISE;
     if (kind <= OS_GUARD_MPROTECT && guard_by_mprotect(base, bytes)) return OS_GUARD_MPROTECT;
     return OS_GUARD_CANARY;
 }
@@ -246,7 +259,7 @@ static size_t alt_stack_bytes(void) {
 static void *thread_main(void *start) {
     thread_start *s = start;
     stack_t ours = {.ss_sp = s->alt, .ss_size = s->alt_bytes}, before;
-    bool changed = sigaltstack(&ours, &before) == 0;
+    bool changed = weft_fault_call(FAULT_ERRNO, EPERM, sigaltstack(&ours, &before)) == 0;
     pthread_setname_np(pthread_self(), s->name);
     s->body(s->arg);
     if (changed) {
@@ -271,7 +284,7 @@ static void block_asynchronous(sigset_t *before) {
 static int create_thread(pthread_t *out, thread_start *s) {
     sigset_t before;
     pthread_attr_t attr;
-    if (thread_should_fail()) return EAGAIN;
+    if (thread_should_fail() || weft_fault_point(FAULT_THREAD)) return EAGAIN;
     int rc = pthread_attr_init(&attr);
     if (rc != 0) return rc;
     pthread_attr_setstacksize(&attr, (size_t)THREAD_STACK * WEFT__SAN_STACKS);
@@ -306,6 +319,8 @@ void weft__os_thread_join(os_thread t) { pthread_join(t.handle, NULL); }
 /* ---- waiting and time ----------------------------------------------------------------------- */
 
 void weft__os_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns) {
+    if (weft_fault_point(FAULT_ERRNO)) return; /* EINTR and EAGAIN say no more */
+    if (weft_fault_point(FAULT_SPURIOUS)) timeout_ns = fault_moment(timeout_ns);
     struct timespec ts = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, timeout_ns < 0 ? NULL : &ts, NULL, 0);
 }

@@ -43,6 +43,7 @@ target_link_options(weft_sanitize INTERFACE ${weft_sanitize_link})
 add_library(weft_private INTERFACE)
 target_compile_definitions(weft_private INTERFACE
   WEFT_DEBUG=${WEFT_DEBUG}
+  $<$<BOOL:${WEFT_FAULTS}>:WEFT_FAULTS=1>
   $<$<STREQUAL:${WEFT_CONTEXT},native>:WEFT_CONTEXT_NATIVE=1>
   $<$<STREQUAL:${WEFT_ALLOC},system>:WEFT_ALLOC_SYSTEM=1>)
 target_include_directories(weft_private INTERFACE "${PROJECT_SOURCE_DIR}")

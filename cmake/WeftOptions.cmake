@@ -22,6 +22,7 @@ endif()
 
 option(WEFT_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(WEFT_BUILD_BENCH "Build weft-compare and weft-bench (needs C++17)" ${PROJECT_IS_TOP_LEVEL})
+option(WEFT_FAULTS "Compile in fault points, for tests that make the library fail (alloc/fault.h)" OFF)
 option(WEFT_WERROR "Treat warnings as errors" OFF)
 option(WEFT_INSTALL "Generate the install rules" ${PROJECT_IS_TOP_LEVEL})
 set(WEFT_TEST_LAUNCHER "" CACHE STRING "Command, as a list, that every test program is started with")

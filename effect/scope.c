@@ -130,7 +130,7 @@ static void run_here(fiber *f, weft__node *n, weft_task *t) {
     if (!weft__take(t)) return; /* run elsewhere, the scope was told */
     weft_exit own = f->exit;
     f->exit = success;
-    if (!cancel_due(f) || weft_ok(weft__look_up(f))) site->run(t, f->pub.head);
+    if (!cancel_point(f) || weft_ok(weft__look_up(f))) site->run(t, f->pub.head);
     weft_exit e = f->exit;
     f->exit = own;
     if (weft_ok(e)) return;
@@ -254,7 +254,7 @@ static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
     if (WEFT_LIKELY(weft__region_untouched(&s->region, &f->pub) && weft_ok(own))) { /* it only had children that ran here */
         weft__region_leave(&s->region, &f->pub);
         s->ended = WEFT__OVER;
-        return WEFT_UNLIKELY(cancel_due(f)) ? weft__look_up(f) : success;
+        return WEFT_UNLIKELY(cancel_point(f)) ? weft__look_up(f) : success;
     }
     if (has(s, NODE_MEMBERS)) weft__node_close(f, n);
     mark(s, NODE_CLOSED);
@@ -264,7 +264,7 @@ static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
     e = with_suppressed(s, run_finalizers(s, e));
     free_chunks(s);
     leave_tree(s, f);
-    if (weft_ok(e) && cancel_due(f)) e = weft__look_up(f);
+    if (weft_ok(e) && cancel_point(f)) e = weft__look_up(f);
     else return weft__hold_own(f, e);
     return e;
 }

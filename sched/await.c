@@ -175,7 +175,7 @@ SWITCH_INLINE weft_exit await_on_fiber(fiber *f, weft_fiber *s) {
     weft_exit why = success;
     if (WEFT_UNLIKELY(s->rt != f->w->rt)) return await_abroad(f, s);
     if (WEFT_UNLIKELY(f->anchor != f->pub.head)) weft__share_all(f);
-    if (WEFT_UNLIKELY(cancel_due(f)) && !weft_ok(why = weft__look_up(f))) return why;
+    if (WEFT_UNLIKELY(cancel_point(f)) && !weft_ok(why = weft__look_up(f))) return why;
     waits_for(f, "the end of", s);
     if (WEFT_UNLIKELY(f->strand)) weft__node_publish(&f->base);
     if (await_now(f, s) || await_next(f, s)) {
@@ -214,7 +214,7 @@ weft_exit weft_fiber_await(weft_handle h) {
         if (WEFT_UNLIKELY(itself)) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
         weft_exit e = f ? await_on_fiber(f, s) : await_on_thread(s, INT64_MAX);
         if (WEFT_UNLIKELY(!weft_ok(e))) return e;
-    } else if (WEFT_UNLIKELY(f && cancel_due(f))) {
+    } else if (WEFT_UNLIKELY(f && cancel_point(f))) {
         weft_exit e = weft__look_up(f);
         if (!weft_ok(e)) return e;
     }
@@ -227,7 +227,7 @@ weft_exit weft_fiber_await_until(weft_handle h, weft_time deadline) {
     if (!live(h)) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     if (f && weft__part_of(f) == s) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
     if (f) scheduling_point(f);
-    weft_exit e = f && cancel_due(f) ? weft__look_up(f) : success;
+    weft_exit e = f && cancel_point(f) ? weft__look_up(f) : success;
     if (weft_ok(e) && !end_done(&s->task.join)) e = f ? await_until(f, s, deadline) : await_on_thread(s, deadline);
     if (!weft_ok(e)) return e;
     return weft_ok(s->exit) ? s->exit : received(s);
@@ -271,7 +271,7 @@ weft_err weft_fiber_detach(weft_handle h) {
 weft_exit weft_yield(void) {
     fiber *f = thread_fiber();
     if (!f) return success;
-    if (WEFT_UNLIKELY(cancel_due(f))) {
+    if (WEFT_UNLIKELY(cancel_point(f))) {
         weft_exit e = weft__look_up(f);
         if (!weft_ok(e)) return e;
     }

@@ -433,7 +433,7 @@ weft_exit weft_checkpoint(void) {
         weft__attend(f);
         if (f->w->rt->det) weft__det_minor_point(f);
     }
-    return cancel_due(f) ? weft__look_up(f) : success;
+    return cancel_point(f) ? weft__look_up(f) : success;
 }
 
 /* Masks do not hide it: who is masked wants to know. */
@@ -538,13 +538,27 @@ static bool there(wait_queue *q, bool (*have)(void *), void *arg) {
 wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, bool (*have)(void *), void *arg,
                                     weft_exit *why) {
     for (;;) {
-        if (cancel_due(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
+        if (cancel_point(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
         if (there(q, have, arg)) return WAIT_WOKEN;
         if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
         clock_serve_own(f->w);
         weft__help(f);
     }
 }
+
+/* ---- fault points -------------------------------------------------------------------------------------- */
+
+#if defined(WEFT_FAULTS) && WEFT_FAULTS
+
+/* As weft_interrupt_async does. */
+void weft__fault_cancel(const fiber *f) {
+    static const weft_cause cause = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "a fault point asks to stop");
+    weft_fiber *s = weft__part_of(f);
+    if (!s || atom_load_rlx(&s->asked) & ASKED_STOP) return; /* once is enough: each would wake it to look again */
+    if (weft_fault_point(FAULT_CANCEL)) weft__fiber_cancel(s, &cause, false);
+}
+
+#endif
 
 /* ---- everything at once -------------------------------------------------------------------------------- */
 

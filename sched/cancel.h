@@ -113,6 +113,20 @@ static inline bool cancel_due(const fiber *f) {
     return WEFT_UNLIKELY(f->pub.epoch != atom_load_seq(&f->w->rt->epoch));
 }
 
+#if defined(WEFT_FAULTS) && WEFT_FAULTS
+/* The spawned fiber that f is, or works for, is asked to stop, if this point is to fail.  f holds no lock, and its wait has
+ * not begun. */
+void weft__fault_cancel(const fiber *f);
+#else
+static inline void weft__fault_cancel(const fiber *f) { (void)f; }
+#endif
+
+/* The same where a public function begins or ends that is a cancellation point. */
+static inline bool cancel_point(const fiber *f) {
+    weft__fault_cancel(f);
+    return cancel_due(f);
+}
+
 /* Look at the next cancellation point, whatever the epoch. */
 static inline void cancel_look_again(fiber *f) { f->pub.epoch = EPOCH_LOOK; }
 

@@ -146,7 +146,7 @@ weft_exit weft_offload(weft_offload_fn *fn, void *arg, void **result, void (*dro
         let_go(c);
         return e;
     }
-    if (cancel_due(f) && !weft_ok(e = weft__look_up(f))) {
+    if (cancel_point(f) && !weft_ok(e = weft__look_up(f))) {
         weft__heap_free(c, sizeof *c);
         return e;
     }

@@ -128,7 +128,7 @@ weft_exit weft_promise_await(weft_promise *p, void **value) {
     }
     scheduling_point(f);
     if (weft__queue_done(&p->queue)) {
-        if (WEFT_UNLIKELY(cancel_due(f)) && !weft_ok(why = weft__look_up(f))) return why;
+        if (WEFT_UNLIKELY(cancel_point(f)) && !weft_ok(why = weft__look_up(f))) return why;
         return outcome(p, value);
     }
     waits_for(f, "a promise", p);

@@ -12,6 +12,7 @@
  * Rejected: last victim first (hammers one line); asking all the time.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/arch.h"
+#include "alloc/fault.h"
 #include "sched/clock.h"
 #include "sched/quiet.h"
 #include "sched/thread.h"
@@ -64,7 +65,9 @@ bool weft__idle_sleep(idle *d, unsigned i) {
             w->timed = true;
             return false;
         }
-        weft__os_futex_wait(&w->permit, 0, left);
+        bool early = weft_fault_point(FAULT_SPURIOUS);
+        weft__os_futex_wait(&w->permit, 0, early ? fault_moment(left) : left);
+        if (early && !atom_load_acq(&w->permit)) return false;
     }
     atom_store_rlx(&w->permit, 0);
     return true;
@@ -146,7 +149,10 @@ static item steal_ready(worker *w, worker *v) {
     return n ? got[0] : 0;
 }
 
+static bool has_public(worker *v) { return deque_size(&v->deque) || run_queue_size(&v->open); }
+
 static work try_victim(worker *w, worker *v, uint64_t now) {
+    if (weft_fault_armed(FAULT_STEAL) && has_public(v) && weft_fault_point(FAULT_STEAL)) return (work){NULL, NULL, false};
     work found = {steal_child(w, v), NULL, true};
     if (found.task) return found;
     item i = steal_ready(w, v);

@@ -161,6 +161,7 @@ typedef bool wait_have(void *arg);
 SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_have *have, void *arg, weft_exit *why) {
     waiter me = {.f = f};
     for (;;) {
+        weft__fault_cancel(f);
         leave l = {0, q, 0, NULL};
         before_leaving(f);
         if (WEFT_UNLIKELY(f->strand)) weft__node_publish(&f->base);

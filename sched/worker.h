@@ -5,6 +5,7 @@
 #ifndef WEFT_SCHED_WORKER_H
 #define WEFT_SCHED_WORKER_H
 
+#include "alloc/fault.h"
 #include "alloc/os.h"
 #include "alloc/slab.h"
 #include "alloc/spin.h"
@@ -178,8 +179,8 @@ static inline void ready_item(worker *w, item i) {
 
 /* f is resumable; one bound elsewhere is sent there. */
 static inline void weft__ready(worker *w, fiber *f) {
-    if (WEFT__RARE && weft__ready_elsewhere(w, f)) return;
-    if (WEFT_LIKELY(f->where == WHERE_ANY))
+    if ((WEFT__RARE || weft_fault_point(FAULT_MIGRATE)) && weft__ready_elsewhere(w, f)) return;
+    if (WEFT_LIKELY(f->where == WHERE_ANY) && !weft_fault_point(FAULT_DELAY))
         ready_item(w, item_of_fiber(f));
     else
         weft__ready_special(w, item_of_fiber(f));
@@ -192,7 +193,12 @@ static inline bool weft__may_run_here(worker *w, fiber *f) {
     return false;
 }
 
-static inline void weft__ready_task(worker *w, weft_task *t) { ready_item(w, item_of_task(t)); }
+static inline void weft__ready_task(worker *w, weft_task *t) {
+    if (weft_fault_point(FAULT_DELAY))
+        weft__ready_special(w, item_of_task(t));
+    else
+        ready_item(w, item_of_task(t));
+}
 
 /* f goes to the end of the line (yield). */
 static inline void weft__ready_last(worker *w, fiber *f) {

@@ -37,6 +37,9 @@ for name in $promised; do
     echo "$names" | grep -q " $name\(@\|$\)" || complain "$name is in a public header, but not exported"
 done
 
+# Fault points are compiled in only where they are asked for (WEFT_FAULTS).
+if nm --defined-only "$archive" 2>/dev/null | grep -q ' weft__fault_'; then complain "$archive has fault points"; fi
+
 bad=$(nm -g --defined-only "$archive" 2>/dev/null | awk 'NF == 3' | foreign)
 [ -z "$bad" ] || complain "$archive defines outside weft_: $bad"
 
