@@ -91,9 +91,17 @@ void weft__fiber_adopt(fiber *f, worker *w) {
     weft__ctx_adopt(&f->ctx);
 }
 
+/* A fresh stack may take system calls that fail: to the fiber that leaves its own for this one that is no news. */
+static bool fresh_stack(worker *w, stack_class cls, stack *out) {
+    int kept = *w->thread_errno;
+    bool got = weft__stack_get(w->stacks, cls, out);
+    *w->thread_errno = kept;
+    return got;
+}
+
 fiber *weft__carrier_of(worker *w, stack_class cls) {
     stack s;
-    if (!weft__stack_get(w->stacks, cls, &s)) return NULL;
+    if (!fresh_stack(w, cls, &s)) return NULL;
     fiber *f = weft__fiber_on(&s);
     fiber_init(f, w, s);
     no_children(f);
