@@ -31,7 +31,7 @@ typedef struct test_case {
     struct test_case *next;
 } test_case;
 
-static test_case *test_first, **test_last = &test_first;
+__attribute__((unused)) static test_case *test_first, **test_last = &test_first;
 
 #define TEST(name_)                                                                        \
     static void test_##name_(void);                                                        \
@@ -109,7 +109,7 @@ static inline int test_in_child(void (*body)(void *), void *arg, char *text, siz
         }                                                                                  \
     } while (0)
 
-static int test_main(int argc, char **argv) {
+__attribute__((unused)) static int test_main(int argc, char **argv) {
     int passed = 0;
     for (test_case *c = test_first; c; c = c->next) {
         if (argc > 1 && !strstr(c->name, argv[1])) continue;
