@@ -126,32 +126,36 @@ static _Atomic size_t guard_maps;
 static _Atomic size_t guards_made; /* by mprotect, standing */
 static _Atomic uint32_t guard_floor;
 
-/* Does a write by the kernel to `page` fail?  Asking the kernel needs no signal handler. */
-static bool refuses_access(const void *page) {
+/* Does a write by the kernel to `page` fail?  Asking the kernel needs no signal handler.  *sure turns false when it could
+ * not be asked. */
+static bool refuses_access(const void *page, bool *sure) {
     int fd[2];
-    if (weft_fault_call(FAULT_FD, EMFILE, pipe2(fd, O_CLOEXEC | O_NONBLOCK)) != 0) return false;
+    if (weft_fault_call(FAULT_FD, EMFILE, pipe2(fd, O_CLOEXEC | O_NONBLOCK)) != 0) return *sure = false;
     bool refused = write(fd[1], page, 1) < 0 && errno == EFAULT;
     close(fd[0]);
     close(fd[1]);
     return refused;
 }
 
-static WEFT_COLD os_guard probe_guard(void) {
+static WEFT_COLD os_guard probe_guard(bool *sure) {
     size_t page = weft__os_page();
     void *p = weft__os_reserve(page, page);
-    if (!p) return OS_GUARD_CANARY;
     os_guard kind = OS_GUARD_CANARY;
-    if (madvise(p, page, ADVICE_GUARD_INSTALL) == 0 && refuses_access(p)) kind = OS_GUARD_MADVISE;
-    else if (mprotect(p, page, PROT_NONE) == 0 && refuses_access(p)) kind = OS_GUARD_MPROTECT;
+    *sure = p != NULL;
+    if (!p) return kind;
+    if (madvise(p, page, ADVICE_GUARD_INSTALL) == 0 && refuses_access(p, sure)) kind = OS_GUARD_MADVISE;
+    else if (*sure && mprotect(p, page, PROT_NONE) == 0 && refuses_access(p, sure)) kind = OS_GUARD_MPROTECT;
     weft__os_release(p, page);
     return kind;
 }
 
+/* Without memory or files at this moment the answer is a canary, and not remembered. */
 os_guard weft__os_guard_kind(void) {
     uint32_t known = atom_load_rlx(&guard_best);
     if (WEFT_UNLIKELY(known == 0)) {
-        known = (uint32_t)probe_guard() + 1;
-        atom_store_rlx(&guard_best, known);
+        bool sure;
+        known = (uint32_t)probe_guard(&sure) + 1;
+        if (sure) atom_store_rlx(&guard_best, known);
     }
     uint32_t floor = atom_load_rlx(&guard_floor);
     return (os_guard)(known - 1 > floor ? known - 1 : floor);
@@ -171,6 +175,7 @@ static size_t guard_limit(void) {
     if (WEFT_LIKELY(known != 0)) return known - 1;
     size_t maps = DEFAULT_MAX_MAPS;
     int fd = weft_fault_call(FAULT_FD, EMFILE, open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC));
+    bool later = fd < 0 && (errno == EMFILE || errno == ENFILE); /* no file at this moment: ask again */
     if (fd >= 0) {
         char text[32];
         ssize_t n = read(fd, text, sizeof text - 1);
@@ -181,7 +186,7 @@ static size_t guard_limit(void) {
         }
     }
     size_t limit = maps / 2 / MAPS_PER_GUARD;
-    atom_store_rlx(&guard_maps, limit + 1);
+    if (!later) atom_store_rlx(&guard_maps, limit + 1);
     return limit;
 }
 

@@ -92,6 +92,19 @@ static void root(void *arg) {
     CHECK_EQ(weft_drop(f), WEFT_OK);
 }
 
+/* What the machine can do is not misjudged for good because of a moment's failure. */
+typedef struct machine {
+    os_guard guard;
+    size_t budget;
+} machine;
+static machine look_at_machine(void) { return (machine){weft__os_guard_kind(), weft__os_guard_budget()}; }
+
+static void check_machine(machine before) {
+    machine now = look_at_machine();
+    CHECK_EQ(now.guard, before.guard);
+    CHECK_EQ(now.budget, before.budget);
+}
+
 static void check_even(void) {
     CHECK_EQ(atomic_load(&even.held), 0);
     CHECK_EQ(atomic_load(&even.finalized), atomic_load(&even.deferred));
@@ -103,6 +116,7 @@ static uint64_t run(const scenario *s, const char *kind, unsigned workers, uint6
     describe(s, kind, workers);
     alarm(WATCHDOG_SECONDS);
     uint64_t live = weft__heap_live();
+    machine best = look_at_machine();
     if (s->outside) {
         weft__os_forget();
         weft__fault_arm(plan);
@@ -113,6 +127,7 @@ static uint64_t run(const scenario *s, const char *kind, unsigned workers, uint6
     weft__fault_disarm();
     CHECK_EQ(weft__heap_live(), live);
     check_even();
+    check_machine(best);
     *failed = weft__fault_failed();
     return weft__fault_passed();
 }
