@@ -94,9 +94,13 @@ bool weft__drained(runtime *rt) {
 
 /* ---- await -------------------------------------------------------------------------------------------- */
 
-/* A handle that was dropped is none, even while the fiber runs on; but a fiber may ask about itself. */
+/* A handle that was dropped is none, even while the fiber runs on; but a fiber may ask about itself.  The fiber of one that
+ * was dropped may end at this moment, and its block be another's: the word is its own only if the id is so after it, too.
+ * (Acquire: with the release of the word in block_init, which follows the store of the id that ended the old one.) */
 static inline bool live(weft_handle h) {
-    return h.fiber && atom_load_rlx(&h.fiber->id) == h.id && !(atom_load_rlx(&h.fiber->task.join) & END_DROPPED);
+    weft_fiber *s = h.fiber;
+    if (!s || atom_load_acq(&s->id) != h.id) return false;
+    return !(atom_load_acq(&s->task.join) & END_DROPPED) && atom_load_rlx(&s->id) == h.id;
 }
 bool weft__alive(weft_handle h) { return live(h); }
 bool weft__known(weft_handle h) {

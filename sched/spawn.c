@@ -59,7 +59,7 @@ static WEFT_COLD void tell_unobserved(runtime *rt, weft_fiber *s) {
     if (rt->on_unobserved && !(atom_load_rlx(&s->asked) & ASKED_SEEN)) rt->on_unobserved(rt->hook_arg, s->exit, spawn_name(s));
 }
 
-/* Give the block back; its id stays readable, as 0, for stale handles. */
+/* Give the block back; its id, 0, and its word stay readable for stale handles. */
 void weft__block_free(weft_fiber *s) {
     runtime *rt = s->rt;
     if (WEFT_UNLIKELY(!weft_ok(s->exit))) {
@@ -77,6 +77,7 @@ void weft__block_free(weft_fiber *s) {
     else
         weft__slab_put_foreign(s);
     san_unpoison(&s->id, sizeof s->id);
+    san_unpoison(&s->task.join, sizeof s->task.join);
 }
 
 bool weft__spawn_open(runtime *rt) {
@@ -184,7 +185,7 @@ static inline void block_init(weft_fiber *s, runtime *rt, const weft_site *site,
     atom_store_rlx((_Atomic uint64_t *)(void *)&s->bound, small);
     s->task.site = (uintptr_t)site | WEFT__SPAWNED;
     atom_store_rlx(&s->task.place, 0);
-    atom_store_rlx(&s->task.join, 0);
+    atom_store_rel(&s->task.join, 0); /* who looks at it through a stale handle sees that the id has changed */
     atom_store_rel(&s->id, id);
 }
 
