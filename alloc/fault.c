@@ -34,7 +34,8 @@ uint64_t weft__fault_failed(void) { return atom_load_rlx(&failed); }
 
 const char *weft__fault_name(fault_kind kind) {
     static const char *const names[FAULT_KINDS] = {
-        [FAULT_ALLOC] = "alloc", [FAULT_MAP] = "map", [FAULT_THREAD] = "thread", [FAULT_FD] = "fd",
+        [FAULT_ALLOC] = "alloc", [FAULT_MAP] = "map", [FAULT_STACK] = "stack",
+        [FAULT_THREAD] = "thread", [FAULT_FD] = "fd",
         [FAULT_ERRNO] = "errno", [FAULT_SPURIOUS] = "spurious", [FAULT_DELAY] = "delay", [FAULT_STEAL] = "steal",
         [FAULT_MIGRATE] = "migrate", [FAULT_CANCEL] = "cancel",
     };

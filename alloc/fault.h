@@ -28,6 +28,7 @@
 typedef enum fault_kind {
     FAULT_ALLOC,    /* an allocation of the heap, a slab's chunk, a region of stacks */
     FAULT_MAP,      /* address space is not to be had; a guard cannot be made */
+    FAULT_STACK,    /* a worker has no stack to go on with, at this moment */
     FAULT_THREAD,   /* a thread cannot be started */
     FAULT_FD,       /* a file or pipe cannot be opened: the probe of guards, what /proc and the cgroup say */
     FAULT_ERRNO,    /* another system call gives an error it may give: EINTR of a futex wait, ENOMEM, EPERM */

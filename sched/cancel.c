@@ -537,13 +537,12 @@ static bool there(wait_queue *q, bool (*have)(void *), void *arg) {
 
 wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, bool (*have)(void *), void *arg,
                                     weft_exit *why) {
-    for (;;) {
-        if (cancel_point(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
-        if (there(q, have, arg)) return WAIT_WOKEN;
-        if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
-        clock_serve_own(f->w);
-        weft__help(f);
-    }
+    if (cancel_point(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
+    if (there(q, have, arg)) return WAIT_WOKEN;
+    if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
+    clock_serve_own(f->w);
+    weft__help(f);
+    return WAIT_RUNNING;
 }
 
 /* ---- fault points -------------------------------------------------------------------------------------- */

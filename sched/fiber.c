@@ -33,8 +33,18 @@ static item ready_fiber(queue *q) {
     return 0;
 }
 
+static bool has_stack(worker *w) {
+    fiber *carrier = weft__carrier_get(w);
+    if (carrier) weft__carrier_put(w, carrier);
+    return carrier != NULL;
+}
+
+/* What runs on top of f keeps it from going on, and may wait for just that: so only while there is no stack at all.  Once the
+ * runtime stops, only daemons are left: this one stays where it is. */
 void weft__help(fiber *f) {
     worker *w = f->w;
+    if (atom_load_acq(&w->rt->stopping)) weft__fiber_leave(f);
+    if (has_stack(w)) return;
     weft__queue_collect(w, true);
     item i = ready_fiber(&w->queue);
     if (!i) i = weft__queue_pop(w);

@@ -141,7 +141,7 @@ SWITCH_INLINE bool fiber_suspend(fiber *from, after note) {
 
 /* Nothing is left after all: what was picked to go on with is put back. */
 void weft__leave_not(fiber *f, fiber *picked, item i);
-/* No stack to leave this one for: runs others on it until the wait is over. */
+/* No stack to leave this one for: is the wait over?  If not (WAIT_RUNNING) somebody had a turn; try again. */
 wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, bool (*have)(void *), void *arg,
                                     weft_exit *why);
 
@@ -168,7 +168,11 @@ SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_hav
         fiber *opened = WEFT_UNLIKELY(f->then && !f->then_ticket) ? weft__then_open(f) : NULL;
         item next = weft__queue_pop(f->w); /* may serve timers, so before A1 */
         fiber *to = next_context(f->w, next);
-        if (WEFT_UNLIKELY(!to)) return weft__wait_without_stack(f, q, until ? until->deadline : INT64_MAX, have, arg, why);
+        if (WEFT_UNLIKELY(!to)) {
+            wait_state how = weft__wait_without_stack(f, q, until ? until->deadline : INT64_MAX, have, arg, why);
+            if (how == WAIT_RUNNING) continue;
+            return how;
+        }
         l.ticket = me.ticket = wait_begin(&f->winner, f->floor); /* A1 */
         bool queued = !q || queue_lock(q, &l.word);              /* A2 */
         if (until && queued) l.timers = clock_lock(f->w);
@@ -205,7 +209,10 @@ SWITCH_INLINE void fiber_yield(fiber *f) {
     worker *w = f->w;
     if (WEFT_UNLIKELY(f->anchor != f->pub.head)) weft__share_all(f);
     fiber *to = next_context(w, atom_load_rlx(&w->rt->stopping) ? 0 : weft__queue_pop(w));
-    if (WEFT_UNLIKELY(!to)) return;
+    if (WEFT_UNLIKELY(!to)) {
+        if (atom_load_rlx(&w->rt->stopping)) weft__fiber_leave(f);
+        return;
+    }
     if (w->rt->n_workers > 1) weft__ask_for_others(w);
     if (WEFT_UNLIKELY(atom_load_rlx(w->attn))) { /* somebody is without work: once off its stack this is theirs */
         fiber_switch(f, to, (after){AFTER_YIELD, f, NULL, NULL});

@@ -105,8 +105,10 @@ static void wait_for(fiber *f, weft_task *t) {
     worker *w = f->w;
     if (place_worker(atom_load_rlx(&t->place)) == w->index) weft__offer_waited(w);
     if (join_done(&t->join) || done_soon(w, t)) return;
-    if (fiber_suspend(f, (after){AFTER_PARK, f, t, NULL})) return;
-    while (!join_done(&t->join)) weft__help(f); /* no stack to leave this one for */
+    while (!join_done(&t->join)) {
+        if (fiber_suspend(f, (after){AFTER_PARK, f, t, NULL})) return;
+        weft__help(f); /* no stack to leave this one for */
+    }
 }
 
 /* A shared child: true if it is ours again. */

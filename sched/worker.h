@@ -250,6 +250,7 @@ static inline item weft__queue_pop(worker *w) {
 /* One of the runtime's stack class.  NULL: there is no stack. */
 static inline fiber *weft__carrier_get(worker *w) {
     fiber *f = w->carriers;
+    if (weft_fault_point(FAULT_STACK)) return NULL;
     if (WEFT_UNLIKELY(!f)) return weft__carrier_of(w, w->rt->stack_cls);
     w->carriers = f->below;
     w->n_carriers--;
