@@ -2,7 +2,8 @@
  *
  *   points [SCENARIO|all] [GROUP|KIND|all] [K] [once|persistently] [WORKERS]
  *
- * Groups: memory (alloc map thread fd errno), cancel, schedule (spurious delay steal migrate).  `points coverage` runs
+ * Groups: memory (alloc map thread fd errno any), cancel (cancel beside wreck), schedule (spurious delay steal migrate
+ * jumble); any, wreck and jumble are several at once, beside is an interrupt that comes from another fiber, after K turns.  `points coverage` runs
  * every scenario without a fault and names the exported functions that none of them called.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fault/driver.h"
@@ -13,13 +14,16 @@
 enum { WATCHDOG_SECONDS = 30 };
 
 #define BIT(kind) (UINT32_C(1) << FAULT_##kind)
-#define REFUSALS (BIT(ALLOC) | BIT(MAP) | BIT(THREAD) | BIT(FD) | BIT(ERRNO))
+#define REFUSALS (BIT(ALLOC) | BIT(MAP) | BIT(STACK) | BIT(THREAD) | BIT(FD) | BIT(ERRNO))
 
 tally even;
 
 /* ---- what is being run, for whoever dies of it --------------------------------------------------------- */
 
 static fault_plan plan;
+static bool beside;    /* no point fails: it is interrupted from another fiber, after k turns */
+static uint64_t turns; /* of that one, */
+static bool met;       /* and was it still there? */
 static char now_running[256];
 
 static void describe(const scenario *s, const char *kind, unsigned workers) {
@@ -49,7 +53,7 @@ static void watch(void) {
 /* ---- judging ------------------------------------------------------------------------------------------ */
 
 bool refusing(void) { return plan.k && plan.kinds & REFUSALS; }
-bool stopping(void) { return plan.k && plan.kinds & BIT(CANCEL); }
+bool stopping(void) { return plan.k && (beside || plan.kinds & BIT(CANCEL)); }
 
 static bool explained(weft_exit e) {
     if (e.tag == WEFT_EXIT_INTERRUPT) return stopping();
@@ -79,6 +83,16 @@ static int as_fiber(const scenario *s) {
     return 1;
 }
 
+/* Interrupt it after k turns: it is met where it waits, not at its cancellation points.  Turns are yields, and now and then
+ * half a millisecond: the scenarios' times are whole ones. */
+static void interrupt_beside(as_fiber_fiber f) {
+    uint64_t i = 0;
+    for (; (!plan.k || i < plan.k) && !weft_is_done(f); i++) CHECK(weft_ok(i % 4 < 3 ? weft_yield() : weft_sleep(weft_us(500))));
+    met = plan.k && !weft_is_done(f);
+    if (plan.k) CHECK(weft_ok(weft_interrupt(f, "from beside")));
+    turns = i;
+}
+
 /* Armed from here: what opening does is a scenario of its own. */
 static void root(void *arg) {
     const scenario *s = arg;
@@ -88,6 +102,7 @@ static void root(void *arg) {
         s->body();
         return;
     }
+    if (beside) interrupt_beside(f);
     FINE(UNTIL_ENDED(f, as_fiber, NULL));
     CHECK_EQ(weft_drop(f), WEFT_OK);
 }
@@ -113,6 +128,7 @@ static void check_even(void) {
 /* Returns how many points there were, and in *failed how many of them failed. */
 static uint64_t run(const scenario *s, const char *kind, unsigned workers, uint64_t *failed) {
     even = (tally){0};
+    turns = met = 0;
     describe(s, kind, workers);
     alarm(WATCHDOG_SECONDS);
     uint64_t live = weft__heap_live();
@@ -128,8 +144,8 @@ static uint64_t run(const scenario *s, const char *kind, unsigned workers, uint6
     CHECK_EQ(weft__heap_live(), live);
     check_even();
     check_machine(best);
-    *failed = weft__fault_failed();
-    return weft__fault_passed();
+    *failed = beside ? met : weft__fault_failed();
+    return beside ? turns : weft__fault_passed();
 }
 
 /* ---- sweeps ------------------------------------------------------------------------------------------- */
@@ -144,18 +160,25 @@ typedef struct sweep_kind {
 static const sweep_kind sweeps[] = {
     {"alloc", "memory", BIT(ALLOC), 1, 500, 500},
     {"map", "memory", BIT(MAP), 1, 500, 500},
+    {"stack", "memory", BIT(STACK), 1, 500, 0}, /* who waits without one polls, and virtual time stands still: never for good */
+    {"stack", "memory", BIT(STACK), 2, 60, 0},
     {"thread", "memory", BIT(THREAD), 1, 500, 500},
     {"fd", "memory", BIT(FD), 1, 500, 500},
     {"errno", "memory", BIT(ERRNO), 1, 30, 3},
     {"any", "memory", BIT(ALLOC) | BIT(MAP) | BIT(THREAD), 2, 60, 60},
     {"cancel", "cancel", BIT(CANCEL), 1, 500, 500},
     {"cancel", "cancel", BIT(CANCEL), 2, 100, 40},
+    {"beside", "cancel", 0, 1, 500, 0},
+    {"beside", "cancel", 0, 2, 60, 0},
+    {"wreck", "cancel", BIT(ALLOC) | BIT(MAP) | BIT(THREAD) | BIT(CANCEL), 1, 0, 500},
+    {"wreck", "cancel", BIT(ALLOC) | BIT(MAP) | BIT(THREAD) | BIT(CANCEL), 2, 0, 60},
     {"spurious", "schedule", BIT(SPURIOUS), 1, 30, 3},
     {"spurious", "schedule", BIT(SPURIOUS), 2, 30, 3},
     {"delay", "schedule", BIT(DELAY), 1, 500, 100},
     {"delay", "schedule", BIT(DELAY), 2, 50, 5},
     {"steal", "schedule", BIT(STEAL), 2, 30, 5},
     {"migrate", "schedule", BIT(MIGRATE), 2, 50, 10},
+    {"jumble", "schedule", BIT(DELAY) | BIT(STEAL) | BIT(MIGRATE) | BIT(SPURIOUS), 2, 0, 20},
 };
 
 /* Every point fails in turn, until a run passes fewer.  Returns how many did. */
@@ -170,6 +193,7 @@ static uint64_t sweep(const scenario *s, const sweep_kind *w, bool persistent) {
 
 static void sweep_both(const scenario *s, const sweep_kind *w) {
     uint64_t failed;
+    beside = !w->kinds;
     plan = (fault_plan){w->kinds, 0, false};
     run(s, w->name, w->workers, &failed); /* what is kept for later runs, is there */
     uint64_t n = run(s, w->name, w->workers, &failed);
@@ -216,6 +240,7 @@ static void run_kind(const scenario *s, const sweep_kind *w, int argc, char **ar
         return;
     }
     unsigned workers = argc > 5 ? (unsigned)atoi(argv[5]) : w->workers;
+    beside = !w->kinds;
     if (workers != w->workers) return;
     plan = (fault_plan){w->kinds, 0, false};
     run(s, w->name, workers, &failed);
@@ -232,7 +257,7 @@ static unsigned run_scenario(const scenario *s, int argc, char **argv, const cha
     for (unsigned workers = 1; workers <= 2 && none; workers++, n++) {
         plan = (fault_plan){0, 0, false};
         run(s, "none", workers, &failed);
-        plan = (fault_plan){REFUSALS & ~BIT(ERRNO), 1, true}; /* nothing is to be had, from the beginning */
+        plan = (fault_plan){REFUSALS & ~(BIT(ERRNO) | BIT(STACK)), 1, true}; /* nothing is to be had, from the beginning */
         run(s, "none", workers, &failed);
     }
     for (size_t i = 0; i < sizeof sweeps / sizeof *sweeps; i++) {
