@@ -166,7 +166,7 @@ gate() {
 
 test_all() {
     deps_test
-    for preset in release debug asan tsan native system; do gate $preset; done
+    for preset in release debug asan faults tsan native system; do gate $preset; done
     # On ARM64 itself the presets above have said it all.
     if [ "$(uname -m)" = x86_64 ]; then gate aarch64; fi
     printf '\n%s%d passed, %d failed\n' "$summary" "$passed" "$failed"

@@ -102,6 +102,42 @@ static void external(unsigned workers) {
     CHECK_EQ(weft_promise_external(&p, rt), WEFT_E_CLOSED);
 }
 
+/* ---- two runtimes ------------------------------------------------------------------------------------- */
+
+typedef struct abroad_of {
+    serves_fiber f;
+} abroad_of;
+static int awaits_abroad(abroad_of a);
+WEFT_TASK(awaits_abroad, int, abroad_of);
+static int awaits_abroad(abroad_of a) {
+    serves_fiber f = a.f;
+    weft_exit e = weft_await_for(f, serves, NULL, weft_ms(1));
+    if (e.code != WEFT_E_TIMEOUT && e.tag != WEFT_EXIT_INTERRUPT) FINE(e);
+    e = weft_interrupt(f, "from another runtime");
+    if (!weft_ok(e) && e.tag != WEFT_EXIT_INTERRUPT) FINE(e);
+    return 1;
+}
+static void abroad(unsigned workers) {
+    weft_runtime *here, *there;
+    if (!opened(&WEFT_OPTIONS(.workers = workers), &here)) return;
+    if (opened(&WEFT_OPTIONS(.workers = workers), &there)) {
+        serves_fiber s;
+        awaits_abroad_fiber a[2];
+        if (FINE(weft_spawn_with(&s, serves, {.runtime = there}, 1))) {
+            for (int i = 0; i < 2; i++) FINE(weft_spawn_with(&a[i], awaits_abroad, {.runtime = here}, s));
+            for (int i = 0; i < 2; i++) {
+                if (!a[i].handle.fiber) continue;
+                weft_exit_drop(weft_await(a[i], awaits_abroad, NULL));
+                CHECK_EQ(weft_drop(a[i]), WEFT_OK);
+            }
+            CHECK(weft_ok(weft_interrupt(s, "at last")));
+            CHECK_EQ(weft_drop(s), WEFT_OK);
+        }
+        CHECK_EQ(weft_close(there), WEFT_OK);
+    }
+    CHECK_EQ(weft_close(here), WEFT_OK);
+}
+
 /* ---- limits ------------------------------------------------------------------------------------------- */
 
 static atomic_int ran;
@@ -135,6 +171,33 @@ static void limited(unsigned workers) {
 
 /* ---- clocks ------------------------------------------------------------------------------------------- */
 
+/* Whoever advances a clock may be told to stop as well. */
+static int advances(int n);
+WEFT_TASK(advances, int, int);
+static int advances(int n) {
+    for (int i = 0; i < n; i++) {
+        weft_exit e = weft_clock_advance(NULL, weft_ms(2));
+        if (e.code != WEFT_E_TWICE) FINE(e);
+    }
+    return n;
+}
+static void several_hands(void *arg) {
+    (void)arg;
+    advances_fiber a[2];
+    for (int i = 0; i < 2; i++) FINE(weft_spawn(&a[i], advances, 3));
+    FINE(weft_spawn((naps_fiber *)NULL, naps, 3));
+    for (int i = 0; i < 10; i++) {
+        weft_exit e = weft_clock_advance(NULL, weft_ms(1));
+        if (e.code != WEFT_E_TWICE) FINE(e);
+        FINE(weft_yield());
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!a[i].handle.fiber) continue;
+        FINE(UNTIL_ENDED(a[i], advances, NULL));
+        CHECK_EQ(weft_drop(a[i]), WEFT_OK);
+    }
+}
+
 static void sleeps_by_hand(void *arg) {
     weft_runtime *rt = arg;
     naps_fiber f;
@@ -151,6 +214,7 @@ static void by_hand(unsigned workers) {
     weft_runtime *rt;
     if (!opened(&WEFT_OPTIONS(.workers = workers, .clock = WEFT_CLOCK_MANUAL), &rt)) return;
     CHECK_EQ(weft_call(rt, sleeps_by_hand, rt), WEFT_OK);
+    CHECK_EQ(weft_call(rt, several_hands, rt), WEFT_OK);
     FINE(weft_spawn_with((naps_fiber *)NULL, naps, {.runtime = rt}, 3));
     CHECK(weft_ok(weft_clock_advance(rt, weft_ms(10))));
     CHECK_EQ(weft_close(rt), WEFT_OK);
@@ -210,17 +274,7 @@ static void shutdowns(unsigned workers) {
     CHECK_EQ(left, 0);
 }
 
-/* One fiber awaits what nobody completes, another that one, a third holds a scope. */
-static void nobody_comes(void *arg) {
-    weft_exit e;
-    (void)arg;
-    WEFT_SCOPE(s, &e) {
-        FINE(weft_spawn((serves_fiber *)NULL, serves, 1));
-        weft_promise p = WEFT_PROMISE;
-        CHECK(!weft_ok(weft_promise_await(&p, NULL)));
-        weft_scope_cancel(s, "over");
-    }
-}
+/* Nobody completes what it awaits. */
 static int waits_for_ever(int n);
 WEFT_TASK(waits_for_ever, int, int);
 static int waits_for_ever(int n) {
@@ -242,7 +296,6 @@ static void deadlocks(unsigned workers) {
     weft_options o = WEFT_OPTIONS(.workers = workers, .clock = WEFT_CLOCK_AUTO, .on_report = reports, .hook_arg = &told);
     weft_err err = weft_run(&o, deadlocked, NULL);
     if (err != WEFT_E_DEADLOCK) CHECK(FINE_ERR(err) ? refusing() || stopping() : true);
-    (void)nobody_comes;
 }
 
 static int told_nobody(int n);
@@ -286,7 +339,7 @@ static void no_runtime(unsigned workers) {
 
 const scenario outside_scenarios[] = {
     {"lifecycle", NULL, lifecycle}, {"defaults", NULL, defaults},     {"from_threads", NULL, from_threads},
-    {"external", NULL, external},   {"limited", NULL, limited},       {"by_hand", NULL, by_hand},
+    {"external", NULL, external},   {"abroad", NULL, abroad}, {"limited", NULL, limited},       {"by_hand", NULL, by_hand},
     {"real_clock", NULL, real_clock}, {"shutdowns", NULL, shutdowns}, {"deadlocks", NULL, deadlocks},
     {"unobserved", NULL, unobserved_failures}, {"no_runtime", NULL, no_runtime}, {NULL, NULL, NULL},
 };

@@ -298,6 +298,37 @@ static void scope_run(void) {
     }
 }
 
+/* Scopes in scopes: failures with texts of their own come up, are kept on the way, and come together. */
+static int deep(int depth);
+WEFT_TASK(deep, int, int);
+static int deep(int depth) {
+    weft_exit e;
+    char text[2048];
+    WEFT_SCOPE(s, &e, .policy = depth & 1 ? WEFT_COLLECT : WEFT_FAIL_FAST) {
+        defer(s);
+        if (depth > 0) {
+            deep_fiber f;
+            FINE(weft_start(s, deep, depth - 1));
+            if (FINE(weft_spawn(&f, deep, depth - 1))) {
+                weft_exit x = weft_await(f, deep, NULL);
+                if (weft_ok(weft_exit_keep(x))) weft_exit_drop(x);
+            }
+        }
+        FINE(weft_start(s, naps, 1));
+        if (depth == 0) weft_failf(340, "at depth %d", depth);
+        weft_exit_render(weft_timeout(weft_ms(1), sleeps, &depth), text, sizeof text);
+    }
+    if (!weft_ok(e)) weft_exit_render(e, text, sizeof text);
+    if (!weft_ok(e) && e.tag == WEFT_EXIT_FAIL) weft__expect(e);
+    return depth;
+}
+static void deep_scopes(void) {
+    deep_fiber f;
+    if (!FINE(weft_spawn(&f, deep, 2))) return;
+    ends_with(UNTIL_ENDED(f, deep, NULL), 340);
+    CHECK_EQ(weft_drop(f), WEFT_OK);
+}
+
 /* One is detached from the scope, and outlives it. */
 static void detached(void) {
     weft_exit e;
@@ -338,5 +369,5 @@ const scenario scope_scenarios[] = {
     {"from_elsewhere", from_elsewhere, NULL}, {"left_early", left_early, NULL}, {"deadlines", deadlines, NULL},
     {"bad_scopes", bad_scopes, NULL}, {"timeouts", timeouts, NULL},     {"shields", shields, NULL},
     {"finalizers", finalizers, NULL}, {"finalizers_fail", finalizers_fail, NULL}, {"scope_run", scope_run, NULL},
-    {"detached", detached, NULL},     {"too_late", too_late, NULL},     {NULL, NULL, NULL},
+    {"deep_scopes", deep_scopes, NULL}, {"detached", detached, NULL}, {"too_late", too_late, NULL},     {NULL, NULL, NULL},
 };

@@ -32,6 +32,23 @@ static void forks(void) {
     CHECK(weft_worker_index() >= 0);
 }
 
+/* More children than a ring has room for, all offered because their parent waits. */
+static int leaf(int n);
+WEFT_TASK(leaf, int, int);
+static int leaf(int n) {
+    if (n % 100 == 0) FINE(weft_sleep(weft_us(1)));
+    return n;
+}
+static void many_children(void) {
+    enum { N = 600 };
+    static leaf_task child[N];
+    long sum = 0;
+    for (int i = 0; i < N; i++) weft_fork(&child[i], leaf, i);
+    FINE(weft_sleep(weft_us(1)));
+    for (int i = N - 1; i >= 0; i--) sum += weft_join(&child[i], leaf);
+    CHECK_EQ(sum, N * (N - 1) / 2);
+}
+
 /* ---- options ------------------------------------------------------------------------------------------ */
 
 static int turns(int n);
@@ -204,6 +221,31 @@ static void trees(void) {
     if (!stopping()) CHECK_EQ(n, 27);
 }
 
+/* Started only to fail, or to be stopped, before it says that it has started. */
+static int never_ready(int how);
+WEFT_TASK(never_ready, int, int);
+static int never_ready(int how) {
+    FINE(weft_yield());
+    if (how == 0) weft_failf(304, "not ready: %d", how);
+    if (how == 1) weft_started();
+    if (how == 1) weft_failf(304, "ready, then not: %d", how);
+    FINE(weft_sleep(weft_ms(1)));
+    return how;
+}
+static void unready(void) {
+    for (int i = 0; i < 3; i++) {
+        never_ready_fiber f;
+        weft_exit e = weft_spawn_with(&f, never_ready, {.ready = true}, i);
+        if (!weft_ok(e) && e.code != 304) FINE(e);
+        if (i == 1 && e.code == 304) CHECK(refusing() || stopping());
+        if (!f.handle.fiber) continue;
+        e = UNTIL_ENDED(f, never_ready, NULL);
+        if (!weft_ok(e) && e.code != 304) FINE(e);
+        CHECK_EQ(weft_drop(f), WEFT_OK);
+        if (FINE(weft_spawn_with((never_ready_fiber *)NULL, never_ready, {.ready = true}, 2))) {}
+    }
+}
+
 /* ---- failing ------------------------------------------------------------------------------------------ */
 
 static int failing(int how);
@@ -237,8 +279,8 @@ static void failures(void) {
 }
 
 const scenario spawn_scenarios[] = {
-    {"forks", forks, NULL},       {"options", options, NULL},   {"tiny_stacks", tiny_stacks, NULL},
+    {"forks", forks, NULL},       {"many_children", many_children, NULL}, {"options", options, NULL},   {"tiny_stacks", tiny_stacks, NULL},
     {"daemons", daemons, NULL},   {"bad_options", bad_options, NULL}, {"awaiters", awaiters, NULL},
-    {"drops", drops, NULL},       {"trees", trees, NULL},       {"failures", failures, NULL},
+    {"drops", drops, NULL},       {"trees", trees, NULL},       {"failures", failures, NULL}, {"unready", unready, NULL},
     {NULL, NULL, NULL},
 };
