@@ -25,6 +25,11 @@ static void carrier_entry(void *note) {
 
 /* A suspended fiber needs no stack, so those go first: a task that is run on top of this one keeps it from going on. */
 static item ready_fiber(queue *q) {
+    item next = q->runnext;
+    if (item_fiber(next)) {
+        q->runnext = 0;
+        return next;
+    }
     for (item i = q->mine.n ? q->mine.first : 0; i; i = i == q->mine.last ? 0 : item_link(i)->next) {
         if (!item_fiber(i)) continue;
         fifo_remove(&q->mine, i);
@@ -56,6 +61,17 @@ void weft__help(fiber *f) {
         fiber *waiter = weft__task_run(f, item_task(i));
         if (waiter) weft__ready(f->w, waiter);
     } else {
+        weft__os_yield();
+    }
+}
+
+fiber *weft__carrier_for_tiny(worker *w) {
+    for (;;) {
+        fiber *f = weft__carrier_get(w);
+        if (f) return f;
+        weft__queue_collect(w, true);
+        item i = ready_fiber(&w->queue);
+        if (i) return item_fiber(i);
         weft__os_yield();
     }
 }

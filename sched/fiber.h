@@ -116,6 +116,8 @@ fiber *weft__carrier_of(worker *w, stack_class cls);
 /* Make f, a zeroed block that is used for nothing else, the fiber of the calling thread's own stack, which is to be left
  * and come back to on this thread alone. */
 void weft__fiber_adopt(fiber *f, worker *w);
+/* What a tiny carrier is left for when its task is over: a carrier, or a ready fiber.  Waits until there is one. */
+fiber *weft__carrier_for_tiny(worker *w);
 /* Give all idle carriers of w back.  Owner of w. */
 void weft__carriers_drop(worker *w);
 /* Give back one that is not on the list: pre: it will never run again. */

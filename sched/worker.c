@@ -153,7 +153,7 @@ _Noreturn void weft__worker_loop(fiber *self) {
         else if (!next.fiber)
             weft__fiber_leave(self);
         if (next.fiber && !weft__may_run_here(self->w, next.fiber)) next.fiber = NULL;
-        if (WEFT_UNLIKELY(self->stk.cls == STACK_2K) && !next.fiber) next.fiber = weft__carrier_get(self->w);
+        if (WEFT_UNLIKELY(self->stk.cls == STACK_2K) && !next.fiber) next.fiber = weft__carrier_for_tiny(self->w);
         if (next.fiber) fiber_switch(self, next.fiber, (after){AFTER_FREE, self, NULL, NULL});
     }
 }

@@ -105,6 +105,7 @@ static void root(void *arg) {
     if (beside) interrupt_beside(f);
     FINE(UNTIL_ENDED(f, as_fiber, NULL));
     CHECK_EQ(weft_drop(f), WEFT_OK);
+    CHECK(weft_ok(weft_sleep(weft_ms(1)))); /* time goes on: nothing is announced any more */
 }
 
 /* What the machine can do is not misjudged for good because of a moment's failure. */

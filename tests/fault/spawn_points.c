@@ -1,6 +1,7 @@
 /* Scenarios: fork and join, spawning with every option, awaiting in every form, failing.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fault/driver.h"
+#include "sched/thread.h"
 
 /* ---- fork and join ------------------------------------------------------------------------------------ */
 
@@ -111,8 +112,26 @@ static void options(void) {
     }
 }
 
+static int roomy(int n);
+WEFT_TASK(roomy, int, int);
+static int roomy(int n) {
+    CHECK(thread_fiber()->stk.cls != STACK_2K);
+    FINE(weft_yield());
+    return n;
+}
+
+/* What runs beside them does not run on them. */
 static void tiny_stacks(void) {
     tiny_fiber f[3];
+    enum { N = 12 };
+    roomy_task forked[N];
+    for (int i = 0; i < N; i++) {
+        weft_fork(&forked[i], roomy, i);
+        FINE(weft_spawn((roomy_fiber *)NULL, roomy, i));
+        FINE(weft_spawn_with((tiny_fiber *)NULL, tiny, {.stack_bytes = WEFT_STACK_TINY}, i));
+    }
+    FINE(weft_sleep(weft_ms(1)));
+    for (int i = N - 1; i >= 0; i--) (void)weft_join(&forked[i], roomy);
     for (int i = 0; i < 3; i++) FINE(weft_spawn_with(&f[i], tiny, {.stack_bytes = WEFT_STACK_TINY}, i));
     for (int i = 0; i < 3; i++) {
         int got = i;
