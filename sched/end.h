@@ -31,11 +31,13 @@ static inline bool end_done(wait_queue *word) {
     return atom_load_acq(word) & END_DONE; /* E5 */
 }
 
+/* DROPPED stays beside DONE: until the block is free, or another's, the handle that was dropped is seen to be none. */
+
 /* Nobody waits?  Then it is done.  *word: what it held: 0 or DROPPED. */
 static inline bool end_finish(wait_queue *q, uintptr_t *word) {
     *word = atom_load_rlx(q);
     while (!(*word & ~END_DROPPED))
-        if (atom_cas_ar(q, word, END_DONE)) return true; /* E2 */
+        if (atom_cas_ar(q, word, END_DONE | *word)) return true; /* E2 */
     return false;
 }
 
@@ -48,7 +50,9 @@ static inline uintptr_t end_lock(wait_queue *q) {
 
 /* Returns true if the caller frees the block. */
 static inline bool end_finish_locked(wait_queue *q) {
-    return atom_xchg_ar(q, END_DONE) & END_DROPPED; /* E3 */
+    uintptr_t old = atom_load_rlx(q);
+    while (!atom_cas_ar(q, &old, END_DONE | (old & END_DROPPED))) {} /* E3 */
+    return old & END_DROPPED;
 }
 
 /* What the word held: DONE if the caller frees the block, DROPPED if it was dropped before. */

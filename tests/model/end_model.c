@@ -238,8 +238,8 @@ static const model_instance instances[] = {
 static const model_mutant mutants[] = {
     {"finish-acquire", "holder-awaits", NULL, "end_finish", "cas_ar(q)", "acq"},
     {"finish-release", "drop-races-end", NULL, "end_finish", "cas_ar(q)", "rel"},
-    {"finish-locked-acquire", "cancelled", NULL, "end_finish_locked", "xchg_ar(q)", "acq"},
-    {"finish-locked-release", "cancelled", NULL, "end_finish_locked", "xchg_ar(q)", "rel"},
+    {"finish-locked-acquire", "cancelled", NULL, "end_finish_locked", "cas_ar(q)", "acq"},
+    {"finish-locked-release", "cancelled", NULL, "end_finish_locked", "cas_ar(q)", "rel"},
     {"look-relaxed", "holder-awaits", NULL, "end_done", "load_acq(word)", "rlx"},
     {"lock-look-relaxed", "holder-awaits", NULL, "queue_lock", "load_acq(q)", "rlx"},
     {"lock-relaxed", "two-await", NULL, "queue_lock", "cas_seq(q)", "rlx"},
