@@ -210,9 +210,9 @@ static WEFT_COLD weft_exit received(weft_fiber *s) {
 
 weft_exit weft_fiber_await(weft_handle h) {
     weft_fiber *s = h.fiber;
-    if (WEFT_UNLIKELY(!live(h))) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     fiber *f = thread_fiber();
-    if (WEFT_LIKELY(f != NULL)) scheduling_point(f);
+    if (WEFT_LIKELY(f != NULL)) scheduling_point(f); /* others may drop the handle */
+    if (WEFT_UNLIKELY(!live(h))) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     if (!end_done(&s->task.join)) {
         bool itself = f && (f->self == s || (f->strand && weft__part_of(f) == s));
         if (WEFT_UNLIKELY(itself)) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
@@ -228,9 +228,9 @@ weft_exit weft_fiber_await(weft_handle h) {
 weft_exit weft_fiber_await_until(weft_handle h, weft_time deadline) {
     weft_fiber *s = h.fiber;
     fiber *f = thread_fiber();
+    if (f) scheduling_point(f);
     if (!live(h)) return FAILED(WEFT_E_STALE, "weft_await: no such fiber");
     if (f && weft__part_of(f) == s) return FAILED(WEFT_E_INSIDE, "weft_await: a fiber awaits itself");
-    if (f) scheduling_point(f);
     weft_exit e = f && cancel_point(f) ? weft__look_up(f) : success;
     if (weft_ok(e) && !end_done(&s->task.join)) e = f ? await_until(f, s, deadline) : await_on_thread(s, deadline);
     if (!weft_ok(e)) return e;
@@ -253,8 +253,8 @@ weft_exit weft__await_end(weft_handle h) {
 
 weft_err weft_fiber_drop(weft_handle h) {
     weft_fiber *s = h.fiber;
-    if (WEFT_UNLIKELY(!live(h))) return WEFT_E_STALE;
     weft_point();
+    if (WEFT_UNLIKELY(!live(h))) return WEFT_E_STALE;
     bool scoped = s->special && s->scope != &s->rt->root && !(atom_load_acq(&s->asked) & ASKED_DETACHED);
     uintptr_t old = WEFT_UNLIKELY(scoped) ? weft__node_drop(s->scope, s) : end_drop(&s->task.join);
     if (WEFT_UNLIKELY(old & END_DROPPED)) return WEFT_E_STALE;
