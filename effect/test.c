@@ -2,8 +2,8 @@
  *
  *   SEARCH    runs by the strategy, until one fails or there are no more
  *   REPEAT    the same schedule again: does it fail in the same way?  If not, there is nothing to minimise
- *   MINIMISE  without a part of the turns, in halves, then quarters, down to single turns, until none can be spared (delta
- *             debugging: Zeller and Hildebrandt 2002)
+ *   MINIMISE  without a part of the turns, in halves, then quarters, down to single turns, and all over again, until nothing
+ *             can be spared (delta debugging: Zeller and Hildebrandt 2002)
  *   OVER      the report
  *
  * The body is the loop's; so whatever runs it again is a state of this machine.  With .isolate it runs in a child process only,
@@ -60,7 +60,7 @@ struct weft__test {
     finding *now;      /* of the last run */
     finding *failed;   /* the run to explain: the shortest so far */
     uint32_t part, at; /* turns left out of it next, from which on */
-    bool shorter;      /* in this pass */
+    uint32_t whole;    /* turns that it had when parts were halves last */
     bool in_child;
 };
 
@@ -285,6 +285,8 @@ static phase after_search(test *t) {
     if (t->now->failure) {
         memcpy(t->failed, t->now, sizeof *t->now);
         t->r.turns = t->failed->n_turns;
+        t->r.repeatable = t->o.schedule; /* this was it */
+        if (t->o.schedule) return OVER;
         bool again = t->failed->failure != WEFT_TEST_BROKEN && t->failed->n_turns < TURNS_MOST;
         give(t, t->failed->n_turns, 0);
         return again ? REPEAT : OVER;
@@ -302,28 +304,35 @@ static phase begin_part(test *t) {
     return MINIMISE;
 }
 
+static void begin_with_halves(test *t) {
+    t->whole = t->failed->n_turns;
+    t->part = (t->whole + 1) / 2;
+}
+
 static phase after_repeat(test *t) {
     t->r.repeatable = same_failure(t->now, t->failed);
     if (!t->r.repeatable) return OVER;
     t->at = 0;
-    t->part = (t->failed->n_turns + 1) / 2;
+    begin_with_halves(t);
     return begin_part(t);
+}
+
+/* Two turns that one does not spare without the other were a part perhaps of what is left only. */
+static void next_pass(test *t) {
+    t->at = 0;
+    t->part /= 2;
+    if (t->part == 0 && t->failed->n_turns < t->whole) begin_with_halves(t);
 }
 
 static phase after_part(test *t) {
     t->r.minimising++;
     if (same_failure(t->now, t->failed) && t->now->n_turns < t->failed->n_turns) {
         memcpy(t->failed, t->now, sizeof *t->now);
-        t->shorter = true;
     } else {
         t->at += t->part;
     }
     if (t->failed->n_turns == 0) return OVER;
-    if (t->at >= t->failed->n_turns) {
-        t->at = 0;
-        if (!t->shorter || t->part > 1) t->part /= 2;
-        t->shorter = false;
-    }
+    if (t->at >= t->failed->n_turns) next_pass(t);
     return begin_part(t);
 }
 

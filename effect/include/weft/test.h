@@ -57,7 +57,7 @@ typedef struct weft_test_result {
     unsigned runs;       /* of the search; those to minimise not counted */
     unsigned minimising; /* those */
     uint64_t seed;       /* of the run that failed */
-    bool repeatable;     /* it failed again in the same way when it was replayed */
+    bool repeatable;     /* it failed again in the same way when it was replayed, or this was a replay */
     bool exhausted;      /* WEFT_EXPLORE_DFS: there is no other schedule within its bounds */
     unsigned turns;      /* of the schedule, before it was minimised; how many are left is seen in it */
     char schedule[WEFT_TEST_SCHEDULE];
