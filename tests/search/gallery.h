@@ -73,6 +73,7 @@ static void found_by(const specimen *s, weft_explore how) {
     run(s, s->bad, (weft_test_options){.schedule = first.schedule, .isolate = s->kills});
     fails_for_its_reason(s);
     CHECK_EQ(result.runs, 1);
+    if (strcmp(result.schedule, first.schedule) != 0) fprintf(stderr, "%s, then %s\n", first.schedule, result.schedule);
     CHECK(strcmp(result.schedule, first.schedule) == 0);
     printf("%-34s %-7s %4u %6u -> %u   %s\n", s->name, names[how], first.runs, first.turns, turns_of(first.schedule),
            first.schedule);
