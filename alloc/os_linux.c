@@ -572,9 +572,12 @@ _Noreturn void weft__os_child_ends(void) { _exit(0); }
 
 static void (*last_words)(int signal);
 
-/* The default action, which ends the process, is back, and the signal comes again. */
+/* With the default action, which ends the process, the signal comes again.  A handler that was installed later, and has passed
+ * it on, is not asked once more. */
 static void dying(int signal) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
     last_words(signal);
+    sigaction(signal, &standard, NULL);
     raise(signal);
 }
 
@@ -582,7 +585,7 @@ void weft__os_dying(void (*last)(int signal), bool loud) {
     static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
     static char stack[64 * 1024];
     stack_t alternate = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction a = {.sa_handler = dying, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER | SA_ONSTACK)};
+    struct sigaction a = {.sa_handler = dying, .sa_flags = (int)(SA_NODEFER | SA_ONSTACK)};
     last_words = last;
     sigaltstack(&alternate, NULL);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &a, NULL);
