@@ -273,8 +273,8 @@ bool weft__explore_reserve(explorer *e) {
 
 /* pre: there is room. */
 void weft__schedule_copy(schedule *to, const turn *turns, uint32_t n, const uint64_t *outside, uint32_t n_outside) {
-    memcpy(to->turns, turns, n * sizeof *turns);
-    memcpy(to->outside, outside, n_outside * sizeof *outside);
+    if (n) memcpy(to->turns, turns, n * sizeof *turns);
+    if (n_outside) memcpy(to->outside, outside, n_outside * sizeof *outside);
     to->n = n;
     to->n_outside = n_outside;
 }
