@@ -40,7 +40,8 @@ typedef struct finding {
     char text[TEXT_MOST];
     /* the explorer's, for the parent process */
     uint32_t choices, n_turns, n_outside, n_widths;
-    bool diverged;
+    bool diverged, random; /* it drew random numbers */
+    bool over;             /* an isolated one has come to its end */
     turn turns[TURNS_MOST];
     uint64_t outside[TURNS_MOST];
     uint16_t widths[DFS_CHOICES];
@@ -78,8 +79,9 @@ __attribute__((format(printf, 3, 4))) static void fail(test *t, weft_test_failur
     va_end(args);
 }
 
-void weft__test_failed(test *t, const char *text, const char *file, int line) {
+bool weft__test_failed(test *t, const char *text, const char *file, int line) {
     fail(t, WEFT_TEST_CHECK, "check failed: %s (%s:%d)", text, file, line);
+    return false;
 }
 
 static bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
@@ -124,6 +126,7 @@ static bool run_begins(test *t) {
     o.clock = t->o.real_clock ? WEFT_CLOCK_REAL : t->o.manual_clock ? WEFT_CLOCK_MANUAL : WEFT_CLOCK_AUTO;
     t->live = weft__heap_live();
     t->now->failure = WEFT_TEST_PASSED;
+    t->now->random = false;
     weft_err err = thread_fiber() ? WEFT_E_INSIDE : weft__run_open(&o, &handle);
     if (err != WEFT_OK) {
         fail(t, WEFT_TEST_BROKEN, "the run could not be begun: %s", weft_err_text(err));
@@ -215,6 +218,8 @@ static void tell_death(int signal) {
     (void)signal;
 }
 
+static void tell_exit(void) { tell_death(0); }
+
 /* The address sanitizer ends a process in its own way. */
 extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 static void tell_sanitizer(void) { tell_death(0); }
@@ -223,6 +228,7 @@ static void prepare_death(test *t) {
     dying = t;
     t->in_child = true;
     weft__os_dying(tell_death, t->o.schedule != NULL);
+    atexit(tell_exit);
     if (__sanitizer_set_death_callback) __sanitizer_set_death_callback(tell_sanitizer);
 }
 
@@ -234,19 +240,26 @@ static const char *signal_text(int status, char *to, size_t room) {
     return to;
 }
 
+_Noreturn static void child_over(test *t) {
+    t->now->over = true;
+    weft__os_child_ends();
+}
+
 /* True in the child, which runs the body. */
 static bool run_isolated(test *t) {
     char how[64];
     int status = 0;
     t->now->failure = WEFT_TEST_PASSED;
+    t->now->over = false;
+    t->now->n_turns = t->now->n_outside = t->now->n_widths = 0;
     switch (weft__os_child(&status)) {
     case OS_CHILD_IS:
         prepare_death(t);
         if (run_begins(t)) return true;
         keep_schedule(&t->explorer, t->now);
-        weft__os_child_ends();
+        child_over(t);
     case OS_CHILD_ENDED:
-        if (status && (!t->now->failure || t->now->failure == WEFT_TEST_DIED)) {
+        if (!t->now->over && (!t->now->failure || t->now->failure == WEFT_TEST_DIED)) {
             t->now->failure = WEFT_TEST_PASSED;
             fail(t, WEFT_TEST_DIED, "the run %s; what it said is seen when it is replayed", signal_text(status, how, sizeof how));
         }
@@ -351,13 +364,13 @@ bool weft__test_next(weft_test *out) {
     if (t->rt) {
         run_ends(t);
         keep_schedule(&t->explorer, t->now);
-        if (t->in_child) weft__os_child_ends();
+        if (t->in_child) child_over(t);
         t->phase = next_phase(t);
     }
     while (t->phase != OVER) {
         if (t->o.isolate ? run_isolated(t) : run_begins(t)) {
             out->seed = t->r.seed;
-            out->run = t->r.runs;
+            out->run = t->phase == SEARCH ? t->r.runs : t->r.runs - 1; /* it is that run again */
             return true;
         }
         t->phase = next_phase(t);
@@ -381,12 +394,14 @@ static void write_report(test *t) {
     if (n < 0 || (size_t)n >= sizeof r->report) n = sizeof r->report - 1;
     char *to = r->report + n;
     size_t room = sizeof r->report - (size_t)n;
+    char seed[40] = "";
+    if (t->failed->random) snprintf(seed, sizeof seed, " WEFT_SEED=%" PRIu64, r->seed);
     if (bytes >= sizeof r->schedule)
         snprintf(to, room, "\nreplay: WEFT_TEST='%s' WEFT_SEED=%" PRIu64 " WEFT_RUNS=1 and the program (the schedule has %" PRIu32 " turns)",
                  t->name, r->seed, made.n);
     else if (r->repeatable)
-        snprintf(to, room, "\nreplay: WEFT_TEST='%s' WEFT_REPLAY='%s' and the program, also under a debugger; %u runs to minimise it",
-                 t->name, r->schedule, r->minimising);
+        snprintf(to, room, "\nreplay: WEFT_TEST='%s'%s WEFT_REPLAY='%s' and the program, also under a debugger; %u runs to minimise it",
+                 t->name, seed, r->schedule, r->minimising);
     else
         snprintf(to, room, "\nnot repeatable by its schedule '%s': the body depends on more than that, real time, other threads, or "
                            "what an earlier run has left", r->schedule);
@@ -400,11 +415,12 @@ static void from_environment(test *t) {
     if (replay) t->o.schedule = replay;
 }
 
-static void defaults(test *t) {
+/* plain: without the environment it is a single run.  One of a search is a run by its strategy, also alone. */
+static void defaults(test *t, bool plain) {
     weft_test_options *o = &t->o;
     if (o->schedule) o->runs = 1;
     if (!o->runs) o->runs = o->explore == WEFT_EXPLORE_DFS ? DFS_RUNS_MOST : 1;
-    if (o->explore == WEFT_EXPLORE_DEFAULT) o->explore = o->runs == 1 && !o->seed ? WEFT_EXPLORE_FIFO : WEFT_EXPLORE_RANDOM;
+    if (o->explore == WEFT_EXPLORE_DEFAULT) o->explore = plain && o->runs == 1 && !o->seed ? WEFT_EXPLORE_FIFO : WEFT_EXPLORE_RANDOM;
     if (o->name) snprintf(t->name, sizeof t->name, "%s", o->name);
     else snprintf(t->name, sizeof t->name, "%s:%d", t->file, t->line);
 }
@@ -439,7 +455,7 @@ weft_test weft__test_begin(const weft_test_options *o, const char *file, int lin
     t->line = line;
     if (o->name) snprintf(t->name, sizeof t->name, "%s", o->name);
     from_environment(t);
-    defaults(t);
+    defaults(t, o->runs <= 1 && !o->seed);
     t->r.seed = t->o.seed;
     if (!make(t)) weft__misuse("WEFT_TEST at %s:%d: no memory", file, line);
     if (t->failed->failure) t->phase = OVER;
@@ -451,7 +467,7 @@ weft_test weft__test_begin(const weft_test_options *o, const char *file, int lin
 static void left_early(test *t) {
     run_ends(t);
     keep_schedule(&t->explorer, t->now);
-    if (t->in_child) weft__os_child_ends();
+    if (t->in_child) child_over(t);
     if (t->phase == SEARCH) after_search(t);
 }
 
@@ -475,6 +491,7 @@ void weft__test_end(weft_test *out) {
 /* ---- in the body ---------------------------------------------------------------------------------------- */
 
 uint64_t weft_test_random(weft_test t) {
+    t.test->now->random = true;
     uint64_t x = t.test->random += UINT64_C(0x9e3779b97f4a7c15);
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);

@@ -25,7 +25,8 @@
  *
  * The report goes to *.result if there is one; else it is written to standard error, and abort() is called.
  * In the environment: WEFT_REPLAY=schedule lets each test, or that which WEFT_TEST names, run once, by this schedule;
- * WEFT_SEED=n and WEFT_RUNS=n take the place of .seed and .runs.
+ * WEFT_SEED=n and WEFT_RUNS=n take the place of .seed and .runs.  Who replays a run that has drawn random numbers
+ * (weft_test_random) needs its seed, too.
  *
  * Sources: Trio (MockClock, wait_all_tasks_blocked, Sequencer), Go (testing/synctest), Shuttle, CHESS.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -46,7 +47,7 @@ typedef enum weft_test_failure {
     WEFT_TEST_DEADLOCK,
     WEFT_TEST_TIME,       /* somebody sleeps until a time to which the clock was never advanced */
     WEFT_TEST_MEMORY,
-    WEFT_TEST_DIED,       /* .isolate: by a signal */
+    WEFT_TEST_DIED,       /* .isolate: by a signal, or exit */
     WEFT_TEST_BROKEN,     /* a run could not be begun: no memory, options that fit nothing */
 } weft_test_failure;
 
@@ -96,7 +97,7 @@ typedef struct weft_test {
 /* bool weft_check(weft_test t, condition)
  * False, and the run has failed, if the condition does not hold; the first one is reported, and the body goes on.
  * [any fiber of the run] [never suspends] */
-#define weft_check(t, condition) (WEFT_LIKELY(condition) || (weft__test_failed((t).test, #condition, __FILE__, __LINE__), 0))
+#define weft_check(t, condition) weft__test_check((t).test, (condition), #condition, __FILE__, __LINE__)
 
 /* Random numbers of the run, by its seed.  [the body and its fibers] */
 WEFT_API uint64_t weft_test_random(weft_test t);
@@ -136,7 +137,11 @@ WEFT_API void weft_turn_end(weft_sequencer *s, unsigned n);
 WEFT_API weft_test weft__test_begin(const weft_test_options *o, const char *file, int line);
 WEFT_API bool weft__test_next(weft_test *t);
 WEFT_API void weft__test_end(weft_test *t);
-WEFT_API void weft__test_failed(struct weft__test *t, const char *text, const char *file, int line);
+/* false */
+WEFT_API bool weft__test_failed(struct weft__test *t, const char *text, const char *file, int line);
+static inline bool weft__test_check(struct weft__test *t, bool holds, const char *text, const char *file, int line) {
+    return WEFT_LIKELY(holds) || weft__test_failed(t, text, file, line);
+}
 
 WEFT_END_C
 #endif
