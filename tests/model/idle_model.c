@@ -322,7 +322,7 @@ static const model_mutant mutants[] = {
     {"park-count-acq_rel", "two-items", NULL, "idle_park", "sub_seq(&d->nsearch)", "ar"},
     {"park-load-acquire", "throttled", NULL, "idle_park", "load_seq(&d->nsearch)", "acq"},
     {"rescan-acquire", "two-items", NULL, "weft__idle_rescan", "load_seq(&q)", "acq"},
-    {"publish-acq_rel", "two-items", NULL, "producer", "add_seq(&q)", "ar"},
+    {"publish-acq_rel", "two-items", NULL, "publish", "add_seq(&q)", "ar"},
     {"notify-load-acquire", "two-items", NULL, "idle_notify", "load_seq(&d->nsearch)", "acq"},
     {"any-load-acquire", "throttled", NULL, "idle_any", "load_seq(&d->mask[i])", "acq"},
     {"untoken-acq_rel", "two-items", NULL, "idle_wake_one", "sub_seq(&d->nsearch)", "ar"},
