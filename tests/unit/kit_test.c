@@ -254,6 +254,13 @@ TEST(nothing_is_left_behind) {
     }
     CHECK(r.failure != WEFT_TEST_PASSED);
     CHECK_EQ(weft__heap_live(), live);
+    WEFT_TEST(t, .result = &r) {
+        failer_fiber f[100];
+        for (int i = 0; i < 100; i++) weft_spawn(&f[i], failer, 1);
+        for (int i = 0; i < 100; i++) weft_await(f[i], failer, NULL);
+    }
+    failed_as(WEFT_TEST_LEAK, "the handle of 'failer'");
+    CHECK_EQ(weft__heap_live(), live);
 }
 
 /* ---- without .result ------------------------------------------------------------------------------------ */
@@ -320,13 +327,13 @@ TEST(one_run_of_a_search_is_still_of_its_strategy) {
     setenv("WEFT_SEED", "0", 1);
     setenv("WEFT_RUNS", "1", 1);
     WEFT_TEST(t, .runs = 1000, .result = &r) {
-        two_bump(20);
-        weft_check(t, counter == 40);
+        two_bump(500);
+        weft_check(t, counter == 1000);
     }
     failed_as(WEFT_TEST_CHECK, "failed in run 1 (random, seed 0)");
     WEFT_TEST(t, .result = &r) {
-        two_bump(20);
-        weft_check(t, counter == 40);
+        two_bump(500);
+        weft_check(t, counter == 1000);
     }
     passed(); /* fifo, as without the environment */
     unsetenv("WEFT_SEED");
