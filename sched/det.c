@@ -309,9 +309,13 @@ _Noreturn void weft__det_loop(fiber *self) {
 
 /* ---- whose thread is the worker ------------------------------------------------------------------------ */
 
+enum { BUSY = 1, BUSY_AND_WANTED };
+
 static void be_worker(runtime *rt) {
     worker *w = &rt->workers[0];
-    for (uint32_t free = 0; !atom_cas_ar(&rt->det->busy, &free, 1); free = 0) weft__os_futex_wait(&rt->det->busy, 1, -1);
+    uint32_t free = 0;
+    if (!atom_cas_ar(&rt->det->busy, &free, BUSY))
+        while (atom_xchg_ar(&rt->det->busy, BUSY_AND_WANTED)) weft__os_futex_wait(&rt->det->busy, BUSY_AND_WANTED, -1);
     w->attn = weft__thread_attn();
     w->thread_errno = weft__thread_errno();
     w->thread_exceptions = weft__thread_exceptions();
@@ -321,8 +325,7 @@ static void be_worker(runtime *rt) {
 static void be_worker_no_more(runtime *rt) {
     weft__thread_set(NULL);
     atom_store_rlx(rt->workers[0].attn, ATTN_PLAIN);
-    atom_store_rel(&rt->det->busy, 0);
-    weft__os_futex_wake(&rt->det->busy, 1);
+    if (atom_xchg_ar(&rt->det->busy, 0) == BUSY_AND_WANTED) weft__os_futex_wake(&rt->det->busy, 1);
 }
 
 void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_rest) {

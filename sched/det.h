@@ -56,7 +56,7 @@ typedef struct det {
     void *record;          /* that is followed, mapped */
     size_t record_bytes;
     alternatives at_hand;  /* of the choice that is made */
-    _Atomic uint32_t busy; /* futex: a thread is the worker */
+    _Atomic uint32_t busy; /* futex: a thread is the worker, and others want to be */
 } det;
 
 weft_err weft__det_open(runtime *rt, const weft_options *o);
