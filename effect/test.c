@@ -42,6 +42,7 @@ typedef struct finding {
     uint32_t choices, n_turns, n_outside, n_widths;
     bool diverged, random; /* it drew random numbers */
     bool over;             /* an isolated one has come to its end */
+    bool left;             /* by break or return, so it cannot be run again to be minimised */
     turn turns[TURNS_MOST];
     uint64_t outside[TURNS_MOST];
     uint16_t widths[DFS_CHOICES];
@@ -418,6 +419,9 @@ static void write_report(test *t) {
     if (bytes >= sizeof r->schedule)
         snprintf(to, room, "\nreplay: WEFT_TEST='%s' WEFT_SEED=%" PRIu64 " WEFT_RUNS=1 and the program (the schedule has %" PRIu32 " turns)",
                  t->name, r->seed, made.n);
+    else if (t->failed->left)
+        snprintf(to, room, "\nreplay: WEFT_TEST='%s'%s WEFT_REPLAY='%s' and the program, also under a debugger; not minimised, since "
+                           "the body was left by break or return", t->name, seed, r->schedule);
     else if (r->repeatable)
         snprintf(to, room, "\nreplay: WEFT_TEST='%s'%s WEFT_REPLAY='%s' and the program, also under a debugger; %u runs to minimise it",
                  t->name, seed, r->schedule, r->minimising);
@@ -440,8 +444,6 @@ static void defaults(test *t, bool plain) {
     if (o->schedule) o->runs = 1;
     if (!o->runs) o->runs = o->explore == WEFT_EXPLORE_DFS ? DFS_RUNS_MOST : 1;
     if (o->explore == WEFT_EXPLORE_DEFAULT) o->explore = plain && o->runs == 1 && !o->seed ? WEFT_EXPLORE_FIFO : WEFT_EXPLORE_RANDOM;
-    if (o->name) snprintf(t->name, sizeof t->name, "%s", o->name);
-    else snprintf(t->name, sizeof t->name, "%s:%d", t->file, t->line);
 }
 
 /* All that a test needs is there before its first run, or it has none. */
@@ -466,17 +468,36 @@ static void warm_up(void) {
     if (weft_open(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC), &rt) == WEFT_OK) weft_close(rt);
 }
 
+static void unmake(test *t) {
+    weft__explore_end(&t->explorer);
+    if (t->now) weft__os_release_shared(t->now, sizeof *t->now);
+    if (t->failed) weft__heap_free(t->failed, sizeof *t->failed);
+    weft__heap_free(t, sizeof *t);
+}
+
+/* Said without any: the body does not run. */
+static weft_test no_memory(const weft_test_options *o, const char *file, int line) {
+    if (!o->result) weft__misuse("WEFT_TEST at %s:%d: no memory", file, line);
+    *o->result = (weft_test_result){.failure = WEFT_TEST_BROKEN, .seed = o->seed};
+    snprintf(o->result->report, sizeof o->result->report, "%s:%d: the test could not be begun: no memory", file, line);
+    return (weft_test){o->seed, 0, NULL};
+}
+
 weft_test weft__test_begin(const weft_test_options *o, const char *file, int line) {
     test *t = weft__heap_alloc(sizeof *t, 0);
-    if (!t) weft__misuse("WEFT_TEST at %s:%d: no memory", file, line);
+    if (!t) return no_memory(o, file, line);
     t->o = *o;
     t->file = file;
     t->line = line;
     if (o->name) snprintf(t->name, sizeof t->name, "%s", o->name);
+    else snprintf(t->name, sizeof t->name, "%s:%d", file, line);
     from_environment(t);
     defaults(t, o->runs <= 1 && !o->seed);
     t->r.seed = t->o.seed;
-    if (!make(t)) weft__misuse("WEFT_TEST at %s:%d: no memory", file, line);
+    if (!make(t)) {
+        unmake(t);
+        return no_memory(o, file, line);
+    }
     if (t->failed->failure) t->phase = OVER;
     warm_up();
     return (weft_test){t->o.seed, 0, t};
@@ -485,6 +506,7 @@ weft_test weft__test_begin(const weft_test_options *o, const char *file, int lin
 /* Left by break or return: that run counts as it is. */
 static void left_early(test *t) {
     run_ends(t);
+    t->now->left = true;
     keep_schedule(&t->explorer, t->now);
     if (t->in_child) child_over(t);
     if (t->phase == SEARCH) after_search(t);
@@ -493,6 +515,7 @@ static void left_early(test *t) {
 void weft__test_end(weft_test *out) {
     test *t = out->test;
     out->test = NULL;
+    if (!t) return;
     if (t->rt) left_early(t);
     if (t->failed->failure) write_report(t);
     weft_test_result *result = t->o.result;
@@ -501,10 +524,7 @@ void weft__test_end(weft_test *out) {
         fprintf(stderr, "%s\n", t->r.report);
         abort();
     }
-    weft__explore_end(&t->explorer);
-    weft__os_release_shared(t->now, sizeof *t->now);
-    weft__heap_free(t->failed, sizeof *t->failed);
-    weft__heap_free(t, sizeof *t);
+    unmake(t);
 }
 
 /* ---- in the body ---------------------------------------------------------------------------------------- */

@@ -535,13 +535,27 @@ static bool there(wait_queue *q, bool (*have)(void *), void *arg) {
     return got;
 }
 
+/* In the deterministic executor the one worker is at rest when nothing but such waits is left: a virtual clock must know until
+ * when they wait. */
+static void help_until(fiber *f, int64_t deadline) {
+    alert until = {.kind = ALERT_NOTHING};
+    bool armed = f->rt->det && clock_virtual(f->rt) && deadline != INT64_MAX;
+    if (armed) {
+        spin *lock = clock_lock(f->w);
+        clock_link(f->w, &until, ALERT_NOTHING, deadline);
+        spin_unlock(lock);
+    }
+    weft__help(f);
+    if (armed) clock_cancel(f->rt, &until);
+}
+
 wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, bool (*have)(void *), void *arg,
                                     weft_exit *why) {
     if (cancel_point(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
     if (there(q, have, arg)) return WAIT_WOKEN;
     if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
     clock_serve_own(f->w);
-    weft__help(f);
+    help_until(f, deadline);
     return WAIT_RUNNING;
 }
 

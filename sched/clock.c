@@ -64,6 +64,7 @@ static void deal_with(worker *w, alert *a) {
     case ALERT_WAIT: weft__ready(w, ((limit *)a)->f); break;
     case ALERT_SCOPE: scope_timeout(w, (weft__deadline *)((char *)a - offsetof(weft__deadline, timer))); break;
     case ALERT_GRACE: weft__grace_over(a); break;
+    case ALERT_NOTHING: break;
     }
 }
 

@@ -25,6 +25,7 @@ typedef enum alert_kind {
     ALERT_WAIT,  /* ends a wait */
     ALERT_SCOPE, /* cancels a scope: the alert lies in a weft__deadline */
     ALERT_GRACE, /* interrupts a fiber */
+    ALERT_NOTHING, /* lets time come so far */
 } alert_kind;
 
 typedef struct alert {

@@ -101,6 +101,20 @@ static item first_in_line(worker *w) {
     return i ? i : fifo_pop(&d->line[PRIORITY_LOW]);
 }
 
+item weft__det_fiber(worker *w) {
+    det *d = w->rt->det;
+    if (!weft__queue_empty(w)) weft__det_ready(w);
+    for (unsigned p = 0; p < PRIORITIES; p++) {
+        item i = d->line[p].n ? d->line[p].first : 0;
+        for (unsigned k = 0; k < d->line[p].n; k++, i = item_link(i)->next) {
+            if (!item_fiber(i)) continue;
+            fifo_remove(&d->line[p], i);
+            return i;
+        }
+    }
+    return 0;
+}
+
 /* ---- alternatives ------------------------------------------------------------------------------------- */
 
 #define OLDEST ((item)2) /* a child, not yet taken: no items */
@@ -245,18 +259,45 @@ static bool let_in(worker *w) {
 /* Who waits for this moment goes on; announced work may still make others ready. */
 static bool all_blocked(runtime *rt) {
     det *d = rt->det;
-    if (!atom_load_rlx(&d->blocked) || atom_load_seq(&rt->foreign)) return false;
+    if (atom_load_seq(&rt->foreign)) return false;
+    d->rests++;
+    if (!atom_load_rlx(&d->blocked)) return false;
     weft__queue_finish(&d->blocked);
     atom_store_rlx(&d->blocked, 0);
     return true;
 }
 
+typedef struct rest_seen {
+    const det *d;
+    uint64_t rests;
+} rest_seen;
+
+static bool rested(void *arg) {
+    const rest_seen *before = arg;
+    return before->d->rests != before->rests;
+}
+
 weft_exit weft__det_blocked(fiber *f) {
     weft_exit why = {WEFT_EXIT_OK, 0, NULL};
     det *d = f->rt->det;
+    rest_seen before = {d, d->rests};
     waits_for(f, "all others to wait", d);
-    wait_on(f, &d->blocked, NULL, NULL, NULL, &why);
+    wait_on(f, &d->blocked, NULL, rested, &before, &why);
     return why;
+}
+
+/* True: something is ready now. */
+static bool at_rest(worker *w) {
+    if (!clock_virtual(w->rt)) clock_serve_own(w);
+    return weft__det_any(w) || let_in(w) || all_blocked(w->rt);
+}
+
+/* Who polls may have waited for just that. */
+void weft__det_rest(worker *w) {
+    det *d = w->rt->det;
+    if (at_rest(w)) return;
+    d->rested = !d->rested;
+    if (!d->rested && !weft__quiet_alone(w)) weft__os_yield();
 }
 
 /* At rest: does the thread that drives wait no longer? */
@@ -274,9 +315,7 @@ static work next_work(worker *w) {
         if (d->until && d->until(d->until_arg)) return (work){NULL, NULL, false};
         item i = weft__det_pop(w);
         if (i) return (work){item_task(i), item_fiber(i), false};
-        if (!clock_virtual(rt)) clock_serve_own(w);
-        if (weft__det_any(w) || let_in(w)) continue;
-        if (all_blocked(rt) || (d->at_rest && weft__quiet_alone(w))) continue;
+        if (at_rest(w) || (d->at_rest && weft__quiet_alone(w))) continue;
         if (gives_up(rt)) return (work){NULL, NULL, false};
         worker_count(&w->stats.parks);
         w->timed = false;
@@ -302,7 +341,7 @@ _Noreturn void weft__det_loop(fiber *self) {
         } else if (!next.fiber) {
             weft__fiber_leave(self);
         }
-        if (self->stk.cls == STACK_2K && !next.fiber) next.fiber = weft__carrier_get(w);
+        if (self->stk.cls == STACK_2K && !next.fiber) next.fiber = weft__carrier_for_tiny(w);
         if (next.fiber) fiber_switch(self, next.fiber, (after){AFTER_FREE, self, NULL, NULL});
     }
 }

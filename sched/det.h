@@ -51,6 +51,8 @@ typedef struct det {
     void *until_arg;
     det_rest at_rest;      /* and whether it waits on when nothing can go on */
     wait_queue blocked;    /* fibers that wait until all others do */
+    uint64_t rests;        /* how often all did */
+    bool rested;           /* since then a wait that polls has had the time to look */
     fiber *root;           /* the caller's stack, while its function runs, */
     weft_task task;        /* which is this task */
     void *record;          /* that is followed, mapped */
@@ -82,8 +84,10 @@ weft_exit weft__det_leave(runtime *rt);
 void weft__det_ready(worker *w);          /* what is in the worker's queue is ready */
 void weft__det_put_back(worker *w, item i); /* picked, not used */
 item weft__det_pop(worker *w);
+item weft__det_fiber(worker *w);          /* a ready fiber, no task: for when there is no stack for another */
 bool weft__det_any(const worker *w);      /* is anything ready? */
 void weft__det_forked(fiber *f);          /* after a fork */
+void weft__det_rest(worker *w);           /* nothing is ready, and no stack to look for work on: for a wait that polls */
 void weft__det_point(fiber *f);
 void weft__det_minor_point(fiber *f);     /* one that records do not have: fork, join, checkpoint */
 void weft__det_yield(fiber *f);

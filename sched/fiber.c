@@ -51,7 +51,7 @@ void weft__help(fiber *f) {
     if (atom_load_acq(&w->rt->stopping)) weft__fiber_leave(f);
     if (has_stack(w)) return;
     weft__queue_collect(w, true);
-    item i = ready_fiber(&w->queue);
+    item i = w->rt->det ? weft__det_fiber(w) : ready_fiber(&w->queue);
     if (!i) i = weft__queue_pop(w);
     if (!i) i = item_of_task(deque_pop(&w->deque));
     if (item_fiber(i)) {
@@ -60,6 +60,8 @@ void weft__help(fiber *f) {
     } else if (i) {
         fiber *waiter = weft__task_run(f, item_task(i));
         if (waiter) weft__ready(f->w, waiter);
+    } else if (w->rt->det) {
+        weft__det_rest(w);
     } else {
         weft__os_yield();
     }
@@ -70,7 +72,7 @@ fiber *weft__carrier_for_tiny(worker *w) {
         fiber *f = weft__carrier_get(w);
         if (f) return f;
         weft__queue_collect(w, true);
-        item i = ready_fiber(&w->queue);
+        item i = w->rt->det ? weft__det_fiber(w) : ready_fiber(&w->queue);
         if (i) return item_fiber(i);
         weft__os_yield();
     }
