@@ -458,6 +458,7 @@ static bool make(test *t) {
     bool fits = (unsigned)t->o.explore <= WEFT_EXPLORE_DFS && !(t->o.real_clock && t->o.manual_clock);
     if (err != WEFT_OK) fail(t, WEFT_TEST_BROKEN, "'%s' is no schedule: it looks like 12:1,40:2", t->o.schedule);
     if (!fits) fail(t, WEFT_TEST_BROKEN, "no such strategy, or two clocks");
+    if (!fits) t->o.explore = WEFT_EXPLORE_DEFAULT;
     if (t->now->failure) memcpy(t->failed, t->now, sizeof *t->now);
     return true;
 }
