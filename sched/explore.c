@@ -4,7 +4,6 @@
 #include "alloc/heap.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- random numbers (splitmix64: Steele, Lea, Flood 2014) --------------------------------------------- */
@@ -71,16 +70,17 @@ size_t weft__schedule_print(const schedule *s, char *to, size_t room) {
     return n;
 }
 
-/* A number, and what must follow it. */
 static bool number(const char **at, uint64_t *n, uint64_t most) {
-    char *end;
-    if (**at < '0' || **at > '9') return false;
-    unsigned long long v = strtoull(*at, &end, 10);
-    if (v > most) return false;
-    *n = v;
-    *at = end;
+    const char *digit = *at;
+    for (*n = 0; *digit >= '0' && *digit <= '9'; digit++)
+        if (__builtin_mul_overflow(*n, 10, n) || __builtin_add_overflow(*n, *digit - '0', n) || *n > most) return false;
+    if (digit == *at) return false;
+    *at = digit;
     return true;
 }
+
+/* Why one more was not added to n. */
+static weft_err no_room(uint32_t n) { return n == TURNS_MOST ? WEFT_E_INVALID : WEFT_E_NOMEM; }
 
 static weft_err parse_turns(schedule *s, const char **at) {
     while (**at && **at != ';') {
@@ -88,7 +88,7 @@ static weft_err parse_turns(schedule *s, const char **at) {
         if (s->n && *(*at)++ != ',') return WEFT_E_INVALID;
         if (!number(at, &choice, UINT32_MAX) || *(*at)++ != ':' || !number(at, &chosen, UINT16_MAX)) return WEFT_E_INVALID;
         if (!chosen || (s->n && choice <= s->turns[s->n - 1].at)) return WEFT_E_INVALID;
-        if (!add_turn(s, (uint32_t)choice, (uint32_t)chosen)) return WEFT_E_NOMEM;
+        if (!add_turn(s, (uint32_t)choice, (uint32_t)chosen)) return no_room(s->n);
     }
     return WEFT_OK;
 }
@@ -99,7 +99,7 @@ static weft_err parse_outside(schedule *s, const char **at) {
         uint64_t who;
         ++*at;
         if (!number(at, &who, UINT64_MAX)) return WEFT_E_INVALID;
-        if (!add_outside(s, who)) return WEFT_E_NOMEM;
+        if (!add_outside(s, who)) return no_room(s->n_outside);
     } while (**at == ',');
     return **at ? WEFT_E_INVALID : WEFT_OK;
 }

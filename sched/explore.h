@@ -108,7 +108,7 @@ bool weft__explore_next(explorer *e);
 
 /* As above, with its end; at most `room` bytes.  Returns how long it is. */
 size_t weft__schedule_print(const schedule *s, char *to, size_t room);
-/* Errors: WEFT_E_INVALID, WEFT_E_NOMEM; then s is empty. */
+/* Errors: WEFT_E_INVALID (also one of more turns than fit), WEFT_E_NOMEM; then s is empty. */
 weft_err weft__schedule_parse(schedule *s, const char *text);
 void weft__schedule_free(schedule *s);
 
