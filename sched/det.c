@@ -65,7 +65,8 @@ void weft__det_ready(worker *w) {
 
 void weft__det_put_back(worker *w, item i) {
     det *d = w->rt->det;
-    if (is_forked_child(i))
+    d->child_next = is_forked_child(i); /* whose turn it was */
+    if (d->child_next)
         d->claimed = item_task(i);
     else
         fifo_push_first(&d->line[weft__queue_priority(i)], i);
@@ -454,6 +455,7 @@ weft_err weft__det_open(runtime *rt, const weft_options *o) {
     bool record = how == WEFT_EXPLORE_REPLAY && o->schedule && *o->schedule == '@';
     weft_err err = weft__explore_begin(&d->explorer, how, o->seed, 0, o->schedule && !record ? o->schedule : "");
     if (record) err = follow(d, o->schedule + 1);
+    if (err == WEFT_OK && explore_asks(&d->explorer) && !weft__explore_reserve_made(&d->explorer)) err = WEFT_E_NOMEM;
     rt->named = record;
     rt->spawn_slow = rt->spawn_slow || record;
     return d->root ? err : WEFT_E_NOMEM;

@@ -261,14 +261,16 @@ static bool reserve(void **items, uint32_t *room, uint32_t n, size_t bytes) {
 }
 
 /* pre: nothing is in it yet. */
+static bool reserve_schedule(schedule *s) {
+    return reserve((void **)&s->turns, &s->room, TURNS_MOST, sizeof *s->turns) &&
+           reserve((void **)&s->outside, &s->room_outside, TURNS_MOST, sizeof *s->outside);
+}
+
+bool weft__explore_reserve_made(explorer *e) { return reserve_schedule(&e->made); }
+
 bool weft__explore_reserve(explorer *e) {
-    schedule *both[] = {&e->made, &e->given};
-    bool ok = reserve((void **)&e->widths, &e->room_widths, DFS_CHOICES, sizeof *e->widths);
-    for (int i = 0; i < 2; i++) {
-        ok = ok && reserve((void **)&both[i]->turns, &both[i]->room, TURNS_MOST, sizeof *both[i]->turns);
-        ok = ok && reserve((void **)&both[i]->outside, &both[i]->room_outside, TURNS_MOST, sizeof *both[i]->outside);
-    }
-    return ok;
+    return reserve((void **)&e->widths, &e->room_widths, DFS_CHOICES, sizeof *e->widths) && reserve_schedule(&e->made) &&
+           reserve_schedule(&e->given);
 }
 
 /* pre: there is room. */

@@ -96,7 +96,10 @@ static inline bool explore_asks(const explorer *e) { return e->how != WEFT_EXPLO
 uint64_t weft__explore_outside(const explorer *e);
 void weft__explore_let_in(explorer *e, uint64_t who);
 
-/* Room for whatever a run may need: nothing is allocated later.  False: there is no memory. */
+/* Room for whatever a run may write down: nothing is allocated while it goes on, on whose stack whoever knows.  False: there is no
+ * memory. */
+bool weft__explore_reserve_made(explorer *e);
+/* And for whatever may be given to it. */
 bool weft__explore_reserve(explorer *e);
 /* Begin another run by this strategy; `given` stays. */
 void weft__explore_restart(explorer *e, weft_explore how, uint64_t seed, uint32_t length);
