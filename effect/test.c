@@ -218,7 +218,7 @@ static void keep_schedule(const explorer *e, finding *to) {
     to->n_turns = s->n;
     to->n_outside = s->n_outside;
     to->n_widths = e->n_widths;
-    memcpy(to->turns, s->turns, s->n * sizeof *s->turns);
+    if (to->turns != s->turns) memcpy(to->turns, s->turns, s->n * sizeof *s->turns);
     memcpy(to->outside, s->outside, s->n_outside * sizeof *s->outside);
     memcpy(to->widths, e->widths, e->n_widths * sizeof *e->widths);
 }
@@ -269,18 +269,23 @@ _Noreturn static void child_over(test *t) {
 static bool run_isolated(test *t) {
     char how[64];
     int status = 0;
-    t->now->failure = WEFT_TEST_PASSED;
-    t->now->over = false;
-    t->now->n_turns = t->now->n_outside = t->now->n_widths = 0;
+    finding *f = t->now;
+    f->failure = WEFT_TEST_PASSED;
+    f->over = f->left = false;
+    f->n_outside = f->n_widths = 0;
+    memset(f->turns, 0, sizeof f->turns);
     switch (weft__os_child(&status)) {
     case OS_CHILD_IS:
         prepare_death(t);
+        t->explorer.made.turns = f->turns; /* seen even if it is killed */
         if (run_begins(t)) return true;
         keep_schedule(&t->explorer, t->now);
         child_over(t);
     case OS_CHILD_ENDED:
-        if (!t->now->over && (!t->now->failure || t->now->failure == WEFT_TEST_DIED)) {
-            t->now->failure = WEFT_TEST_PASSED;
+        if (!f->over)
+            for (f->n_turns = 0; f->n_turns < TURNS_MOST && f->turns[f->n_turns].chosen;) f->n_turns++;
+        if (!f->over && (!f->failure || f->failure == WEFT_TEST_DIED)) {
+            f->failure = WEFT_TEST_PASSED;
             fail(t, WEFT_TEST_DIED, "the run %s; what it said is seen when it is replayed", signal_text(status, how, sizeof how));
         }
         break;
@@ -414,6 +419,7 @@ static void write_report(test *t) {
     if (n < 0 || (size_t)n >= sizeof r->report) n = sizeof r->report - 1;
     char *to = r->report + n;
     size_t room = sizeof r->report - (size_t)n;
+    if (r->failure == WEFT_TEST_BROKEN) return;
     char seed[40] = "";
     if (t->failed->random) snprintf(seed, sizeof seed, " WEFT_SEED=%" PRIu64, r->seed);
     if (bytes >= sizeof r->schedule)

@@ -63,10 +63,12 @@ void weft__det_ready(worker *w) {
     q->runnext = 0;
 }
 
+/* And it is that one's turn again. */
 void weft__det_put_back(worker *w, item i) {
     det *d = w->rt->det;
-    d->child_next = is_forked_child(i); /* whose turn it was */
-    if (d->child_next)
+    d->turn--;
+    d->child_next = is_forked_child(i);
+    if (is_forked_child(i))
         d->claimed = item_task(i);
     else
         fifo_push_first(&d->line[weft__queue_priority(i)], i);
@@ -89,17 +91,32 @@ static item child(worker *w, bool newest) {
     return item_of_task(t);
 }
 
-static item first_in_line(worker *w) {
+#define OLDEST ((item)2) /* a child, not yet taken: no items */
+#define NEWEST ((item)4)
+
+/* Who is next by itself, not yet taken: the highest priority, and normal ones and children take turns; but each
+ * FAIR_TURNSth time the lowest, since others may wait for it by yields. */
+static item first_in_line(const worker *w) {
+    const det *d = w->rt->det;
+    const fifo *high = &d->line[PRIORITY_HIGH], *normal = &d->line[PRIORITY_NORMAL], *low = &d->line[PRIORITY_LOW];
+    item a_child = any_child(w) ? OLDEST : 0;
+    if (d->turn % FAIR_TURNS == FAIR_TURNS - 1) {
+        if (low->n) return low->first;
+        if (high->n && (a_child || normal->n)) return a_child ? a_child : normal->first;
+    }
+    if (high->n) return high->first;
+    if (a_child && (d->child_next || !normal->n)) return a_child;
+    if (normal->n) return normal->first;
+    return low->n ? low->first : 0;
+}
+
+static item take(worker *w, item i) {
     det *d = w->rt->det;
-    bool child_next = d->child_next;
-    item i = 0;
-    d->child_next = true;
-    if (d->line[PRIORITY_HIGH].n) return fifo_pop(&d->line[PRIORITY_HIGH]);
-    if (child_next && any_child(w)) i = child(w, false);
-    if (!i && d->line[PRIORITY_NORMAL].n) return fifo_pop(&d->line[PRIORITY_NORMAL]);
-    d->child_next = false;
-    if (!i && any_child(w)) i = child(w, false);
-    return i ? i : fifo_pop(&d->line[PRIORITY_LOW]);
+    d->turn++;
+    d->child_next = i != OLDEST && i != NEWEST;
+    if (!d->child_next) return child(w, i == NEWEST);
+    fifo_remove(&d->line[weft__queue_priority(i)], i);
+    return i;
 }
 
 item weft__det_fiber(worker *w) {
@@ -118,33 +135,30 @@ item weft__det_fiber(worker *w) {
 
 /* ---- alternatives ------------------------------------------------------------------------------------- */
 
-#define OLDEST ((item)2) /* a child, not yet taken: no items */
-#define NEWEST ((item)4)
-
 static void add(alternatives *a, item i, uint64_t who) {
     if (a->n == DET_ALTERNATIVES) return;
     a->items[a->n] = i;
     a->who[a->n++] = who;
 }
 
-/* In the order of fifo.  Children are one: which of them is the search's alone. */
-static void add_ready(alternatives *a, worker *w) {
-    static const uint8_t order[PRIORITIES] = {PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW};
-    det *d = w->rt->det;
-    for (unsigned p = 0; p < PRIORITIES; p++) {
-        const fifo *line = &d->line[order[p]];
-        item i = line->first;
-        for (unsigned k = 0; k < line->n && a->n < DET_ALTERNATIVES; k++, i = item_link(i)->next) add(a, i, name_of(d, i));
-    }
-    if (any_child(w)) add(a, OLDEST, STRAND + d->strands + 1);
-    if (!d->claimed && deque_size(&w->deque) > 1) add(a, NEWEST, STRAND + d->strands + 2);
+static void add_line(alternatives *a, const det *d, unsigned priority, uint32_t most, item but) {
+    const fifo *line = &d->line[priority];
+    item i = line->first;
+    for (unsigned k = 0; k < line->n && k < most; k++, i = item_link(i)->next)
+        if (i != but) add(a, i, name_of(d, i));
 }
 
-static item take(worker *w, item i) {
+/* First of all who is next by itself, so that 0 at each choice is fifo.  No kind keeps another out. */
+static void add_ready(alternatives *a, worker *w) {
     det *d = w->rt->det;
-    if (i == OLDEST || i == NEWEST) return child(w, i == NEWEST);
-    fifo_remove(&d->line[weft__queue_priority(i)], i);
-    return i;
+    item first = first_in_line(w);
+    if (!first) return;
+    add(a, first, first == OLDEST ? STRAND + d->strands + 1 : name_of(d, first));
+    if (first != OLDEST && any_child(w)) add(a, OLDEST, STRAND + d->strands + 1);
+    if (!d->claimed && deque_size(&w->deque) > 1) add(a, NEWEST, STRAND + d->strands + 2);
+    add_line(a, d, PRIORITY_HIGH, DET_ALTERNATIVES / 4, first);
+    add_line(a, d, PRIORITY_LOW, DET_ALTERNATIVES / 4, first);
+    add_line(a, d, PRIORITY_NORMAL, DET_ALTERNATIVES, first);
 }
 
 static bool searching(const det *d) { return explore_asks(&d->explorer) && !d->calm; }
@@ -162,63 +176,21 @@ static alternatives *what_is_there(worker *w, fiber *running) {
 
 item weft__det_pop(worker *w) {
     det *d = w->rt->det;
-    if (!searching(d)) {
-        if (!weft__queue_empty(w)) weft__det_ready(w);
-        return first_in_line(w);
-    }
     explore_where where = d->yields ? EXPLORE_YIELD : EXPLORE_NEXT;
     d->yields = false;
+    d->points = 0;
+    if (where == EXPLORE_NEXT) d->polls = 0;
+    if (!weft__queue_empty(w)) weft__det_ready(w);
+    if (!searching(d)) {
+        item i = first_in_line(w);
+        return i ? take(w, i) : 0;
+    }
     const alternatives *a = what_is_there(w, NULL);
     if (a->n == 0) return 0;
     return take(w, a->items[a->n == 1 ? 0 : weft__explore_choose(&d->explorer, a->who, a->n, where)]);
 }
 
-/* ---- scheduling points -------------------------------------------------------------------------------- */
-
-/* Others run before f goes on.  False: none does. */
-static bool make_place(fiber *f) {
-    worker *w = f->w;
-    det *d = w->rt->det;
-    const alternatives *a = what_is_there(w, f);
-    if (a->n == 1 && !explore_follows(&d->explorer)) return false;
-    uint32_t chosen = weft__explore_choose(&d->explorer, a->who, a->n, EXPLORE_GO_ON);
-    if (chosen == 0) return false;
-    fiber *to = next_context(w, take(w, a->items[chosen]));
-    if (!to) return false;
-    before_leaving(f);
-    fiber_switch(f, to, (after){AFTER_YIELD, f, NULL, NULL});
-    return true;
-}
-
-/* In a search, whoever comes back goes on.  By a record only when it is his turn. */
-void weft__det_point(fiber *f) {
-    det *d = f->w->rt->det;
-    if (!searching(d)) return;
-    while (make_place(f) && explore_follows(&d->explorer)) {}
-}
-
-void weft__det_minor_point(fiber *f) {
-    det *d = f->w->rt->det;
-    if (searching(d) && !explore_follows(&d->explorer)) make_place(f);
-}
-
-/* Others go first, if there are any. */
-void weft__det_yield(fiber *f) {
-    worker *w = f->w;
-    det *d = w->rt->det;
-    if (!weft__det_any(w)) return;
-    d->yields = true;
-    fiber_yield(f);
-}
-
-void weft__det_forked(fiber *f) {
-    det *d = f->w->rt->det;
-    if (!searching(d) || explore_follows(&d->explorer)) return;
-    if (weft__explore_flip(&d->explorer)) weft__share_all(f);
-    make_place(f);
-}
-
-/* ---- when nothing is ready ---------------------------------------------------------------------------- */
+/* ---- what comes from outside -------------------------------------------------------------------------- */
 
 static void collect(worker *w, inbox *from) {
     item i = inbox_drain(from);
@@ -256,6 +228,75 @@ static bool let_in(worker *w) {
     push(d, i);
     return true;
 }
+
+/* ---- scheduling points -------------------------------------------------------------------------------- */
+
+/* Others run before f goes on.  False: none does. */
+static bool make_place(fiber *f) {
+    worker *w = f->w;
+    det *d = w->rt->det;
+    const alternatives *a = what_is_there(w, f);
+    if (a->n == 1 && !explore_follows(&d->explorer)) return false;
+    uint32_t chosen = weft__explore_choose(&d->explorer, a->who, a->n, EXPLORE_GO_ON);
+    if (chosen == 0) return false;
+    fiber *to = next_context(w, take(w, a->items[chosen]));
+    if (!to) return false;
+    d->points = 0;
+    before_leaving(f);
+    fiber_switch(f, to, (after){AFTER_YIELD, f, NULL, NULL});
+    return true;
+}
+
+/* By a record f goes on only when it is his turn. */
+void weft__det_point(fiber *f) {
+    det *d = f->w->rt->det;
+    if (!explore_follows(&d->explorer)) return weft__det_minor_point(f);
+    while (searching(d) && make_place(f)) {}
+}
+
+/* In a search, whoever comes back goes on. */
+void weft__det_minor_point(fiber *f) {
+    det *d = f->w->rt->det;
+    if (explore_follows(&d->explorer)) return;
+    if (++d->points == POINTS_MOST)
+        weft__det_yield(f);
+    else if (searching(d))
+        make_place(f);
+}
+
+/* Nothing but yields for long: they may be for something that comes from outside, or for the thread that drives. */
+static bool look_around(fiber *f) {
+    worker *w = f->w;
+    det *d = w->rt->det;
+    d->polls = 0;
+    if (!clock_virtual(w->rt)) clock_serve_own(w);
+    let_in(w);
+    fiber *loop = d->until ? weft__carrier_get(w) : NULL;
+    if (!loop) return false;
+    before_leaving(f);
+    fiber_switch(f, loop, (after){AFTER_YIELD, f, NULL, NULL});
+    return true;
+}
+
+/* Others go first, if there are any. */
+void weft__det_yield(fiber *f) {
+    worker *w = f->w;
+    det *d = w->rt->det;
+    d->points = 0;
+    if (++d->polls >= POLLS_MOST && look_around(f)) return;
+    if (!weft__det_any(w)) return;
+    d->yields = true;
+    fiber_yield(f);
+}
+
+void weft__det_forked(fiber *f) {
+    det *d = f->w->rt->det;
+    if (explore_follows(&d->explorer)) return;
+    if (searching(d) && weft__explore_flip(&d->explorer)) weft__share_all(f);
+    weft__det_minor_point(f);
+}
+
+/* ---- when nothing can go on ---------------------------------------------------------------------------- */
 
 /* Who waits for this moment goes on; announced work may still make others ready. */
 static bool all_blocked(runtime *rt) {
@@ -317,7 +358,11 @@ static work next_work(worker *w) {
         item i = weft__det_pop(w);
         if (i) return (work){item_task(i), item_fiber(i), false};
         if (at_rest(w) || (d->at_rest && weft__quiet_alone(w))) continue;
-        if (gives_up(rt)) return (work){NULL, NULL, false};
+        if (gives_up(rt)) {
+            d->given_up = true;
+            return (work){NULL, NULL, false};
+        }
+        if (weft__det_wanted(rt)) return (work){NULL, NULL, false};
         worker_count(&w->stats.parks);
         w->timed = false;
         if (idle_park(&rt->idle, w->index, false)) idle_found(&rt->idle);
@@ -349,53 +394,73 @@ _Noreturn void weft__det_loop(fiber *self) {
 
 /* ---- whose thread is the worker ------------------------------------------------------------------------ */
 
-enum { BUSY = 1, BUSY_AND_WANTED };
+#define TURN_LOOK_NS 1000000 /* who waits for the turn looks this often whether it is still needed */
 
-static void be_worker(runtime *rt) {
+/* False: until(arg) has become true while another thread was the worker.  That one gives the turn up when all is at rest. */
+static bool be_worker(runtime *rt, bool (*until)(void *), void *arg) {
     worker *w = &rt->workers[0];
+    det *d = rt->det;
     uint32_t free = 0;
-    if (!atom_cas_ar(&rt->det->busy, &free, BUSY))
-        while (atom_xchg_ar(&rt->det->busy, BUSY_AND_WANTED)) weft__os_futex_wait(&rt->det->busy, BUSY_AND_WANTED, -1);
+    if (!atom_cas_ar(&d->busy, &free, 1)) {
+        bool over = false;
+        atom_add_seq(&d->wanted, 1);
+        weft__wake_this(w);
+        for (free = 0; !(over = until && until(arg)) && !atom_cas_ar(&d->busy, &free, 1); free = 0)
+            weft__os_futex_wait(&d->busy, 1, until ? TURN_LOOK_NS : -1);
+        atom_sub_seq(&d->wanted, 1);
+        if (over) return false;
+    }
     w->attn = weft__thread_attn();
     w->thread_errno = weft__thread_errno();
     w->thread_exceptions = weft__thread_exceptions();
     atom_store_rlx(w->attn, ATTN_DET);
+    return true;
 }
 
 static void be_worker_no_more(runtime *rt) {
     weft__thread_set(NULL);
     atom_store_rlx(rt->workers[0].attn, ATTN_PLAIN);
-    if (atom_xchg_ar(&rt->det->busy, 0) == BUSY_AND_WANTED) weft__os_futex_wake(&rt->det->busy, 1);
+    atom_store_seq(&rt->det->busy, 0);
+    if (atom_load_seq(&rt->det->wanted)) weft__os_futex_wake(&rt->det->busy, 1);
+}
+
+/* Another thread wants to be the worker, and this one only waits. */
+bool weft__det_wanted(const runtime *rt) {
+    const det *d = rt->det;
+    return d && d->until && atom_load_seq(&d->wanted);
+}
+
+static void drive(runtime *rt, fiber *first, bool (*until)(void *), void *arg, det_rest at_rest) {
+    det *d = rt->det;
+    worker *w = &rt->workers[0];
+    d->until = until;
+    d->until_arg = arg;
+    d->at_rest = at_rest;
+    d->given_up = false;
+    weft__ctx_adopt(&w->thread);
+    weft__fiber_enter(w, first);
+    weft__carrier_drop(w, w->running); /* it has left its loop for good */
+    weft__ctx_fini(&w->thread);
+    d->until = NULL;
+    d->at_rest = DET_WAIT;
 }
 
 void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_rest) {
-    det *d = rt->det;
-    worker *w = &rt->workers[0];
-    be_worker(rt);
-    fiber *first = weft__carrier_get(w);
-    while (!first && !until(arg)) { /* without memory for a stack: another thread may end what is waited for */
-        weft__os_yield();
-        first = weft__carrier_get(w);
+    bool again = true;
+    while (again && !until(arg) && be_worker(rt, until, arg)) {
+        fiber *first = weft__carrier_get(&rt->workers[0]); /* NULL: another thread may end what is waited for */
+        if (first) drive(rt, first, until, arg, at_rest);
+        again = !(first && rt->det->given_up);
+        be_worker_no_more(rt);
+        if (again) weft__os_yield();
     }
-    if (first) {
-        d->until = until;
-        d->until_arg = arg;
-        d->at_rest = at_rest;
-        weft__ctx_adopt(&w->thread);
-        weft__fiber_enter(w, first);
-        weft__carrier_drop(w, w->running); /* it has left its loop for good */
-        weft__ctx_fini(&w->thread);
-        d->until = NULL;
-        d->at_rest = DET_WAIT;
-    }
-    be_worker_no_more(rt);
 }
 
 static const weft_site root_site = {NULL, "main task", "weft_call", 0};
 
 void weft__det_enter(runtime *rt) {
     det *d = rt->det;
-    be_worker(rt);
+    be_worker(rt, NULL, NULL);
     worker *w = &rt->workers[0];
     fiber *f = d->root;
     weft__fiber_adopt(f, w);

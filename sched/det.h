@@ -9,10 +9,11 @@
  *            nothing of this executor.
  *   points   at a scheduling point others may run first, if the strategy says so (sched/explore.h), or the record that is
  *            followed (sched/record.h)
- *   outside  what other threads make ready, and timers of a real clock, are let in when nothing else can go on
+ *   outside  what other threads make ready, and timers of a real clock, are let in when nothing else can go on, or
+ *            everything else has but polled for long
  *   loop     at the bottom of its carriers is a loop of its own: whatever a task that ended made ready goes through `line`
  *
- * Everything here is touched by the worker alone, but for `busy`.
+ * Everything here is touched by the worker alone, but for `busy` and `wanted`.
  *
  * Rejected: an executor of its own beside the parallel one (two implementations of every wait, of which one is tested); one
  * thread per runtime (a schedule is then the kernel's matter wherever the two meet, and a debugger has to follow).
@@ -23,6 +24,8 @@
 #include "sched/explore.h"
 #include "sched/worker.h"
 
+#define POINTS_MOST 1000     /* it may wait for others by checkpoints: it yields */
+#define POLLS_MOST 100       /* they may wait for what is outside: it is let in */
 #define DET_ALTERNATIVES 256 /* of one choice; what is beyond is not considered */
 
 /* Not on the stacks of fibers, which may be tiny. */
@@ -43,7 +46,10 @@ typedef struct det {
     fifo line[PRIORITIES]; /* ready; of each priority in the order in which it became so */
     weft_task *claimed;    /* a forked child that was picked and put back: its links are its siblings' */
     fifo outside;          /* came from outside, not yet let in */
-    bool child_next;       /* fifo: children and ready work take turns */
+    bool child_next;       /* by itself: children and ready work take turns */
+    unsigned turn;         /* what was taken so far */
+    unsigned points;       /* at which the same fiber went on, in a row, */
+    unsigned polls;        /* and yields, nothing else but they */
     bool yields;           /* the next pop is a yield's */
     bool calm;             /* no scheduling points: who ends a run has seen enough */
     uint64_t strands;      /* forked children that got a carrier: names for them */
@@ -58,7 +64,9 @@ typedef struct det {
     void *record;          /* that is followed, mapped */
     size_t record_bytes;
     alternatives at_hand;  /* of the choice that is made */
-    _Atomic uint32_t busy; /* futex: a thread is the worker, and others want to be */
+    bool given_up;         /* the last drive ended at rest */
+    _Atomic uint32_t busy; /* futex: a thread is the worker */
+    _Atomic uint32_t wanted; /* threads that wait to be it */
 } det;
 
 weft_err weft__det_open(runtime *rt, const weft_options *o);
@@ -67,7 +75,8 @@ void weft__det_close(runtime *rt);
 
 /* Run fn(arg) on this thread; returns its exit. */
 weft_exit weft__det_call(runtime *rt, void (*fn)(void *), void *arg);
-/* Be the worker until until(arg), or until nothing can go on. */
+/* Be the worker until until(arg), which any thread may ask, or until nothing can go on.  At rest the turn passes to another
+ * thread that wants it. */
 void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_rest);
 /* Wait until all others do. */
 weft_exit weft__det_blocked(fiber *f);
@@ -86,6 +95,7 @@ void weft__det_put_back(worker *w, item i); /* picked, not used */
 item weft__det_pop(worker *w);
 item weft__det_fiber(worker *w);          /* a ready fiber, no task: for when there is no stack for another */
 bool weft__det_any(const worker *w);      /* is anything ready? */
+bool weft__det_wanted(const runtime *rt); /* false without an executor */
 void weft__det_forked(fiber *f);          /* after a fork */
 void weft__det_rest(worker *w);           /* nothing is ready, and no stack to look for work on: for a wait that polls */
 void weft__det_point(fiber *f);

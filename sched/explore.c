@@ -136,9 +136,7 @@ static uint32_t pct_choose(explorer *e, const uint64_t *who, uint32_t n, explore
     for (int i = 0; i < PCT_CHANGES; i++)
         if (e->pct.change[i] == e->choices) e->pct.low[i] = who[pct_best(e, who, n)];
     if (where == EXPLORE_YIELD && next_random(e) >> 63) return below(e, n);
-    uint32_t best = pct_best(e, who, n);
-    e->pct.going_on = where == EXPLORE_GO_ON && best == 0 ? e->pct.going_on + 1 : 0;
-    return e->pct.going_on < PCT_GOING_ON ? best : below(e, n);
+    return pct_best(e, who, n);
 }
 
 /* Turn by turn: whatever lies between two turns of the schedule is 0. */

@@ -30,7 +30,6 @@
 #include <weft/runtime.h>
 
 #define PCT_CHANGES 2      /* depth 3 */
-#define PCT_GOING_ON 1000  /* so often in a row: it may wait for others by checkpoints */
 #define TURNS_MOST 4096    /* of a schedule that is written down */
 #define DFS_TURNS 2        /* bound on a depth-first search: turns, */
 #define DFS_CHOICES 4096   /* and choices among which they may lie */
@@ -61,7 +60,6 @@ typedef struct explorer {
     struct {
         uint32_t change[PCT_CHANGES]; /* at which choices */
         uint64_t low[PCT_CHANGES];    /* who became the lowest there, 0: nobody yet; the later, the lower */
-        uint32_t going_on;            /* points at which the same one went on, in a row */
     } pct;
     /* replay of a record: names in the order in which they went on; 0: has been seen to */
     uint64_t *record;

@@ -340,12 +340,22 @@ static bool all_ended(void *arg) {
 
 #define REST_LOOK_NS 1000000 /* deterministic: at rest, look this often for what comes from outside */
 
+typedef struct ending {
+    runtime *rt;
+    int64_t until;
+} ending;
+
+static bool ended_or_late(void *arg) {
+    ending *e = arg;
+    return all_ended(e->rt) || weft__os_now() >= e->until;
+}
+
 /* False: not within d ns. */
 static bool ends_within(runtime *rt, int64_t d) {
     int64_t until = weft__os_now() + d;
     for (;;) {
         uint32_t seen = atom_load_acq(&rt->drain);
-        if (rt->det) weft__det_drive(rt, all_ended, rt, DET_NOT);
+        if (rt->det) weft__det_drive(rt, ended_or_late, &(ending){rt, until}, DET_NOT);
         if (all_ended(rt)) return true;
         int64_t left = until - weft__os_now();
         if (left <= 0) return false;

@@ -14,6 +14,7 @@
 #include "alloc/arch.h"
 #include "alloc/fault.h"
 #include "sched/clock.h"
+#include "sched/det.h"
 #include "sched/quiet.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
@@ -36,7 +37,10 @@ bool weft__idle_public_work(idle *d) {
     return false;
 }
 
-bool weft__idle_own(idle *d, unsigned i) { return inbox_any(&worker_of(d, i)->inbox); }
+bool weft__idle_own(idle *d, unsigned i) {
+    worker *w = worker_of(d, i);
+    return inbox_any(&w->inbox) || (WEFT_UNLIKELY(w->rt->det != NULL) && weft__det_wanted(w->rt));
+}
 
 static void ask(worker *v) {
     if (!(atom_load_rlx(v->attn) & ATTN_WANT)) atom_or_rlx(v->attn, ATTN_WANT);

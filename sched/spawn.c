@@ -150,13 +150,17 @@ void weft__limit_give(runtime *rt) { limit_give(rt); }
 
 static bool limit_have(void *rt) { return limit_take(rt); }
 
+static bool is_woken(void *me) { return atom_load_acq(&((waiter *)me)->woken); }
+
 static void limit_wait_thread(runtime *rt) {
     waiter me = {.f = NULL};
     uintptr_t word = 0;
     queue_lock(&rt->limit_queue, &word);
     bool got = limit_take(rt);
     queue_unlock(&rt->limit_queue, got ? word : queue_link(word, &me));
-    if (!got) weft__wait_thread(&me);
+    if (got) return;
+    if (rt->det) weft__det_drive(rt, is_woken, &me, DET_WAIT);
+    weft__wait_thread(&me);
 }
 
 static WEFT_COLD weft_exit limit_wait(runtime *rt, fiber *f) {

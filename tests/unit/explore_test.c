@@ -75,7 +75,7 @@ TEST(a_schedule_has_so_many_turns_at_most) {
 
 /* ---- random --------------------------------------------------------------------------------------------- */
 
-static const uint64_t names[CHOICES_MOST] = {11, 12, 13, 14, 15, 16, 17, 18};
+static const uint64_t names[8] = {11, 12, 13, 14, 15, 16, 17, 18};
 
 TEST(a_seed_is_a_sequence) {
     for (weft_explore how = WEFT_EXPLORE_RANDOM; how <= WEFT_EXPLORE_PCT; how++) {
@@ -180,7 +180,7 @@ TEST(pct_follows_its_priorities_and_changes_them_twice) {
     }
     for (int i = 0; i < 4; i++) CHECK(firsts[i] > 40); /* each is the highest for some seeds */
 }
-/* Spinning by checkpoints, or by yields, does not go on for ever. */
+/* Spinning by yields does not go on for ever; by checkpoints: sched/det.c makes a yield of every so many. */
 TEST(pct_does_not_starve_others) {
     explorer e;
     uint64_t two[2] = {1, 2};
@@ -188,12 +188,7 @@ TEST(pct_does_not_starve_others) {
     weft__explore_choose(&e, two, 2, EXPLORE_NEXT);
     uint32_t high = weft__explore_choose(&e, two, 2, EXPLORE_NEXT);
     uint64_t me_first[2] = {two[high], two[1 - high]};
-    unsigned others = 0, first_at = 0;
-    for (unsigned i = 1; i <= 10 * PCT_GOING_ON; i++) {
-        if (weft__explore_choose(&e, me_first, 2, EXPLORE_GO_ON) == 0) continue;
-        if (!others++) first_at = i;
-    }
-    CHECK(others > 0 && first_at >= PCT_GOING_ON);
+    unsigned others;
     others = 0;
     for (int i = 0; i < 100; i++) others += weft__explore_choose(&e, me_first, 2, EXPLORE_YIELD) == 1;
     CHECK(others > 10 && others < 50);

@@ -27,10 +27,11 @@ typedef enum weft_executor {
     WEFT_PARALLEL,         /* worker threads, work stealing */
     /* One worker, on the thread of the caller, so that the same program runs the same way each time.  Ready fibers run in
      * the order in which they became ready, those of higher priority first, and those that a running fiber has forked and
-     * left behind take turns with them; the running fiber goes on until it waits or yields.  What comes from outside (other
-     * threads, a real clock) is let in only when nothing else can go on.
+     * left behind take turns with them; one turn in 64 is the lowest's.  The running fiber goes on until it waits or yields, or
+     * has passed a thousand checkpoints and the like in a row.  What comes from outside (other threads, a real clock) is let in
+     * only when nothing else can go on, or all have but yielded a hundred times.
      * The thread runs fibers in weft_run and weft_call, and while it waits in weft_close, weft_shutdown, weft_clock_advance or for
-     * the end of one of the runtime's fibers; calls of several threads take turns.  .workers and .pin mean nothing. */
+     * one of the runtime's fibers; several threads take turns.  .workers and .pin mean nothing. */
     WEFT_DETERMINISTIC,
 } weft_executor;
 
