@@ -1,6 +1,7 @@
 /* Gallery: fibers that end too early, too late, or without cleaning up.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "gallery.h"
+#include "alloc/san.h"
 #include <sys/mman.h>
 
 static const weft_exit fine = {WEFT_EXIT_OK, 0, NULL};
@@ -57,6 +58,53 @@ static void scope_ends_last(weft_test t) {
 TEST(use_after_scope) {
     exhibit(&(specimen){.name = "use after scope", .bad = scope_ends_first, .good = scope_ends_last,
                         .expected = WEFT_TEST_DIED, .because = "died", .kills = true});
+}
+
+/* The arena of the next scope lies where that of the last one did. */
+typedef struct query {
+    int number;
+} query;
+typedef struct job {
+    query *of;
+} job;
+static int answered[2];
+
+static int reply(job j);
+WEFT_TASK(reply, int, job);
+static int reply(job j) {
+    weft_point();
+    int n = j.of->number;
+    if (n == 0 || n == 1) answered[n]++;
+    return n;
+}
+static void answer_two(weft_test t, bool detached) {
+    answered[0] = answered[1] = 0;
+    reply_fiber f[2];
+    for (int i = 0; i < 2; i++)
+        WEFT_SCOPE(s, NULL) {
+            compute_fiber c;
+            query *q = weft_alloc(s, sizeof *q);
+            q->number = i;
+            weft_spawn_with(&f[i], reply, {.detached = detached}, q);
+            weft_spawn(&c, compute, 1);
+            weft_await(c, compute, NULL);
+        }
+    for (int i = 0; i < 2 && detached; i++) {
+        weft_await(f[i], reply, NULL);
+        weft_drop(f[i]);
+    }
+    weft_check(t, answered[0] == 1 && answered[1] == 1);
+}
+static void queries_of_no_scope(weft_test t) { answer_two(t, true); }
+static void queries_of_their_scopes(weft_test t) { answer_two(t, false); }
+#ifdef WEFT__ASAN /* it does not wait until the wrong one is answered */
+#define WRONG_ANSWER WEFT_TEST_DIED, .because = "the run "
+#else
+#define WRONG_ANSWER WEFT_TEST_CHECK, .because = "answered[0] == 1"
+#endif
+TEST(use_of_an_arena_after_its_scope) {
+    exhibit(&(specimen){.name = "use of an arena after its scope", .bad = queries_of_no_scope,
+                        .good = queries_of_their_scopes, .expected = WRONG_ANSWER, .kills = true});
 }
 
 /* ---- missed cancel -------------------------------------------------------------------------------------- */

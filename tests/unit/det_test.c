@@ -10,6 +10,7 @@
 #include <weft/local.h>
 #include <weft/promise.h>
 #include <weft/scope.h>
+#include <weft/test.h>
 
 /* ---- events --------------------------------------------------------------------------------------------- */
 
@@ -532,6 +533,44 @@ TEST(tiny_stacks_do) {
         o.seed = seed;
         CHECK_EQ(weft_run(&o, tiny_ones, NULL), WEFT_OK);
     }
+}
+
+/* ---- a handle at a scheduling point ----------------------------------------------------------------------- */
+
+typedef struct given {
+    once_fiber f;
+} given;
+static int drops(given g);
+WEFT_TASK(drops, int, given);
+static int drops(given g) { return (int)weft_drop(g.f); }
+
+/* It has ended; so an await does not wait, and finds it, or that it was dropped, but never what has become of its memory. */
+TEST(a_handle_is_looked_at_after_the_point_at_which_others_may_drop_it) {
+    static weft_test_result r;
+    unsigned seen[2] = {0}, dropped[2] = {0};
+    WEFT_TEST(t, .explore = WEFT_EXPLORE_DFS, .result = &r) {
+        once_fiber f, another;
+        drops_fiber d;
+        int got = -1, how = -1;
+        weft_spawn(&f, once, 'f');
+        weft_await(f, once, NULL);
+        weft_spawn(&d, drops, f);
+        weft_spawn(&another, once, 'g'); /* perhaps where it was */
+        weft_exit e = weft_await(f, once, &got);
+        CHECK(weft_ok(e) ? got == 'f' : e.code == WEFT_E_STALE);
+        seen[weft_ok(e)]++;
+        dropped[weft_drop(f) == WEFT_OK]++;
+        weft_await(d, drops, &how);
+        CHECK(how == WEFT_OK || how == WEFT_E_STALE);
+        weft_await(another, once, &got);
+        CHECK_EQ(got, 'g');
+        weft_drop(another);
+        weft_drop(d);
+        fresh();
+    }
+    CHECK_EQ(r.failure, WEFT_TEST_PASSED);
+    CHECK(r.exhausted);
+    CHECK(seen[0] && seen[1] && dropped[0] && dropped[1]);
 }
 
 /* ---- one worker, many, and none but the caller's thread -------------------------------------------------- */
