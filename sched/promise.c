@@ -139,6 +139,7 @@ weft_exit weft_promise_await_until(weft_promise *p, void **value, weft_time t) {
     fiber *f = thread_fiber();
     weft_exit why = success;
     if (!f) return weft__queue_wait_thread(&p->queue, t) ? outcome(p, value) : LATE;
+    det_point(f);
     limit until = {.deadline = t, .f = f};
     waits_for(f, "a promise", p);
     wait_state how = wait_on(f, &p->queue, &until, NULL, NULL, &why);
