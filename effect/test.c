@@ -449,7 +449,8 @@ static void defaults(test *t, bool plain) {
     weft_test_options *o = &t->o;
     if (o->schedule) o->runs = 1;
     if (!o->runs) o->runs = o->explore == WEFT_EXPLORE_DFS ? DFS_RUNS_MOST : 1;
-    if (o->explore == WEFT_EXPLORE_DEFAULT) o->explore = plain && o->runs == 1 && !o->seed ? WEFT_EXPLORE_FIFO : WEFT_EXPLORE_RANDOM;
+    plain = plain && o->runs == 1 && !o->seed;
+    if (o->explore == WEFT_EXPLORE_DEFAULT) o->explore = plain ? WEFT_EXPLORE_FIFO : WEFT_EXPLORE_RANDOM;
 }
 
 /* All that a test needs is there before its first run, or it has none. */

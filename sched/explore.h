@@ -94,8 +94,8 @@ static inline bool explore_asks(const explorer *e) { return e->how != WEFT_EXPLO
 uint64_t weft__explore_outside(const explorer *e);
 void weft__explore_let_in(explorer *e, uint64_t who);
 
-/* Room for whatever a run may write down: nothing is allocated while it goes on, on whose stack whoever knows.  False: there is no
- * memory. */
+/* Room for whatever a run may write down: while it goes on nothing is allocated, on the stack of whichever fiber that would be.
+ * False: there is no memory. */
 bool weft__explore_reserve_made(explorer *e);
 /* And for whatever may be given to it. */
 bool weft__explore_reserve(explorer *e);

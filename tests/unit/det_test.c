@@ -573,6 +573,32 @@ TEST(a_handle_is_looked_at_after_the_point_at_which_others_may_drop_it) {
     CHECK(seen[0] && seen[1] && dropped[0] && dropped[1]);
 }
 
+/* Every await is a point, also one with a time limit. */
+static int answers_first(int n);
+WEFT_TASK(answers_first, int, int);
+static int answers_first(int n) {
+    event('a');
+    return n;
+}
+TEST(a_timed_await_is_a_scheduling_point) {
+    static weft_test_result r;
+    unsigned ran_before = 0;
+    WEFT_TEST(t, .explore = WEFT_EXPLORE_DFS, .result = &r) {
+        answers_first_fiber f;
+        weft_promise p = WEFT_PROMISE;
+        weft_promise_complete(&p, NULL);
+        fresh();
+        weft_spawn(&f, answers_first, 1);
+        size_t before = n_events;
+        weft_promise_await_for(&p, NULL, weft_s(1)); /* is there: it does not wait */
+        ran_before += n_events > before;
+        weft_await(f, answers_first, NULL);
+        weft_drop(f);
+    }
+    CHECK_EQ(r.failure, WEFT_TEST_PASSED);
+    CHECK_EQ(ran_before, 1); /* of all schedules, the one that turns there */
+}
+
 /* ---- one worker, many, and none but the caller's thread -------------------------------------------------- */
 
 /* Pure programs: what they answer is a matter of what they are, not of the order in which it is done. */
@@ -679,7 +705,8 @@ TEST(pure_programs_answer_the_same_on_any_executor) {
         for (int times = 0; times < 5; times++) {
             answers again = {0};
             test_note("%u workers", workers);
-            CHECK_EQ(weft_run(&WEFT_OPTIONS(.executor = WEFT_PARALLEL, .workers = workers, .clock = WEFT_CLOCK_AUTO), pure, &again), WEFT_OK);
+            weft_options o = WEFT_OPTIONS(.executor = WEFT_PARALLEL, .workers = workers, .clock = WEFT_CLOCK_AUTO);
+            CHECK_EQ(weft_run(&o, pure, &again), WEFT_OK);
             CHECK(!memcmp(&again, &first, sizeof first));
         }
     test_note(NULL);
