@@ -275,7 +275,7 @@ weft_exit weft__await_end(weft_handle h) {
 
 weft_err weft_fiber_drop(weft_handle h) {
     weft_fiber *s = h.fiber;
-    weft_point();
+    scheduling_point_here();
     if (WEFT_UNLIKELY(!live(h))) return WEFT_E_STALE;
     bool scoped = s->special && s->scope != &s->rt->root && !(atom_load_acq(&s->asked) & ASKED_DETACHED);
     uintptr_t old = WEFT_UNLIKELY(scoped) ? weft__node_drop(s->scope, s) : end_drop(&s->task.join);
@@ -302,7 +302,7 @@ weft_exit weft_yield(void) {
         if (!weft_ok(e)) return e;
     }
     worker *w = f->w;
-    if (WEFT_UNLIKELY(w->rt->points)) weft__record_yield(f);
+    if (WEFT_UNLIKELY(weft__attn() & ATTN_POINTS)) weft__record_yield(f);
     if (weft__queue_empty(w)) {
         if (WEFT_UNLIKELY(w->rt->det != NULL)) {
             weft__det_yield(f);
@@ -380,7 +380,7 @@ const weft_site *weft_fiber_site(weft_handle h) { return weft__known(h) ? spawn_
 const char *weft_fiber_name(weft_handle h) { return weft__known(h) ? spawn_name(h.fiber) : NULL; }
 
 bool weft_fiber_is_done(weft_handle h) {
-    weft_point();
+    scheduling_point_here();
     return live(h) && end_done(&h.fiber->task.join);
 }
 

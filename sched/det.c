@@ -512,7 +512,7 @@ weft_err weft__det_open(runtime *rt, const weft_options *o) {
     det *d = weft__heap_alloc(sizeof *d, 0);
     if (!d) return WEFT_E_NOMEM;
     rt->det = d;
-    rt->watched = rt->points = true;
+    rt->watched = true;
     d->root = weft__heap_alloc(sizeof *d->root, _Alignof(fiber));
     weft_explore how = o->explore;
     if (how == WEFT_EXPLORE_DEFAULT)

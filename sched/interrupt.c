@@ -64,7 +64,7 @@ static weft_exit wait_for_end(weft_handle h) {
 }
 
 weft_exit weft__interrupt(weft_handle h, const char *reason, const char *file, int line, bool wait) {
-    weft_point();
+    scheduling_point_here();
     if (!weft__known(h)) return FAILED(WEFT_E_STALE, "weft_interrupt: no such fiber");
     fiber *f = thread_fiber();
     runtime *abroad = f && f->rt == h.fiber->rt ? NULL : h.fiber->rt;

@@ -82,7 +82,7 @@ weft_err weft_promise_external(weft_promise *p, weft_runtime *handle) {
 
 static weft_err complete(weft_promise *p, void *value, weft_exit e) {
     uintptr_t word;
-    weft_point();
+    scheduling_point_here();
     if (!queue_lock(&p->queue, &word)) return WEFT_E_TWICE;
     weft_runtime *announced = p->announced;
     runtime *rt = announced ? weft__registry_enter(announced) : NULL;
@@ -107,7 +107,7 @@ weft_err weft_promise_fail(weft_promise *p, weft_exit e) {
 bool weft__queue_done(void *q) { return atom_load_acq((wait_queue *)q) & QUEUE_DONE; }
 
 bool weft_promise_is_done(weft_promise *p) {
-    weft_point();
+    scheduling_point_here();
     return weft__queue_done(&p->queue);
 }
 
@@ -139,7 +139,7 @@ weft_exit weft_promise_await_until(weft_promise *p, void **value, weft_time t) {
     fiber *f = thread_fiber();
     weft_exit why = success;
     if (!f) return weft__queue_wait_thread(&p->queue, t) ? outcome(p, value) : LATE;
-    det_point(f);
+    scheduling_point(f);
     limit until = {.deadline = t, .f = f};
     waits_for(f, "a promise", p);
     wait_state how = wait_on(f, &p->queue, &until, NULL, NULL, &why);

@@ -18,7 +18,6 @@ weft_err weft__record_open(runtime *rt, const char *path) {
     r->room = RECORD_ROOM;
     rt->record = r;
     rt->named = true;
-    rt->points = true;
     return WEFT_OK;
 }
 

@@ -74,7 +74,7 @@ void weft__worker_thread(void *arg) {
     gate_wait(rt);
     if (first && atom_load_rlx(&rt->gate) == GATE_OPEN) {
         /* The others may have asked already, and this store would hide it. */
-        atom_store_rlx(attn, rt->n_workers > 1 ? ATTN_WANT : 0);
+        atom_store_rlx(attn, (rt->n_workers > 1 ? ATTN_WANT : 0) | (rt->record ? ATTN_POINTS : 0));
         weft__fiber_enter(w, first);
         atom_store_rlx(attn, ATTN_PLAIN);
         first = w->running;

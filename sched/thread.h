@@ -14,12 +14,13 @@
 #include "alloc/atomic.h"
 #include "sched/fiber.h"
 
-/* Bit 0 is set in each: join tests it together with the low bit of a descriptor. */
+/* Bit 0 is set in each request: join tests it together with the low bit of a descriptor. */
 enum {
     ATTN_WANT = 1,      /* a worker without work asks for some */
     ATTN_TICK = 4 | 1,  /* the monitor: timers are overdue */
     ATTN_PLAIN = 2 | 1, /* no runtime on this thread */
-    ATTN_DET = 8 | 1,   /* the deterministic executor runs on it: no fast path for anybody */
+    ATTN_POINTS = 8,    /* scheduling points are to be told (sched/record.h); stays */
+    ATTN_DET = ATTN_POINTS | 1, /* the deterministic executor runs on it: no fast path for anybody */
 };
 
 /* The calling thread's running fiber, NULL on a plain thread.  Evaluated anew at each call. */
@@ -42,5 +43,16 @@ static inline void weft__thread_set(fiber *f) {
 _Atomic uint32_t *weft__thread_attn(void);
 int *weft__thread_errno(void);
 void **weft__thread_exceptions(void); /* NULL in a program without the C++ runtime */
+
+/* A scheduling point of f, which runs: in public functions, before they do anything, or after.  Not under a lock. */
+void weft__point(fiber *f);
+void weft_point(void);
+static inline void scheduling_point(fiber *f) {
+    if (WEFT_UNLIKELY(weft__attn() & ATTN_POINTS)) weft__point(f);
+}
+/* The same where nobody has looked yet whether there is a fiber. */
+static inline void scheduling_point_here(void) {
+    if (WEFT_UNLIKELY(weft__attn() & ATTN_POINTS)) weft_point();
+}
 
 #endif

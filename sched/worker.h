@@ -91,7 +91,6 @@ struct runtime {
     unsigned n_workers;
     struct det *det;       /* the deterministic executor (sched/det.h), NULL: the parallel one */
     struct record *record; /* the parallel one writes it (sched/record.h), NULL: it does not */
-    bool points;           /* one of the two wants to know of scheduling points */
     bool named;            /* fibers have names as records know them */
     worker *workers;
     size_t workers_bytes;
@@ -292,12 +291,7 @@ void weft__drain_look(runtime *rt);
 
 /* ---- record.c --------------------------------------------------------------------------------------- */
 
-void weft__point(fiber *f);
 void weft__record_yield(fiber *f); /* a yield: of a search it is no point, others come anyway */
-/* A scheduling point of f, which runs: in public functions, before they do anything, or after.  Not under a lock. */
-static inline void scheduling_point(fiber *f) {
-    if (WEFT_UNLIKELY(f->w->rt->points)) weft__point(f);
-}
 
 /* ---- worker.c --------------------------------------------------------------------------------------- */
 
