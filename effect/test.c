@@ -327,9 +327,9 @@ static phase after_search(test *t) {
         if (t->o.schedule) return OVER;
         bool again = t->failed->failure != WEFT_TEST_BROKEN && t->failed->n_turns < TURNS_MOST;
         give(t, t->failed->n_turns, 0);
-        return again ? REPEAT : OVER;
+        return again && !t->now->left ? REPEAT : OVER;
     }
-    if (t->r.runs >= t->o.runs) return OVER;
+    if (t->now->left || t->r.runs >= t->o.runs) return OVER;
     if (t->o.explore == WEFT_EXPLORE_DFS) return next_schedule(t) ? SEARCH : OVER;
     t->r.seed++;
     return SEARCH;
@@ -473,6 +473,7 @@ static bool make(test *t) {
 /* The first runtime of a process leaves things that later ones use again. */
 static void warm_up(void) {
     weft_runtime *rt;
+    if (thread_fiber()) return; /* where it could not be closed; there is one anyway */
     if (weft_open(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC), &rt) == WEFT_OK) weft_close(rt);
 }
 

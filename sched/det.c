@@ -178,8 +178,7 @@ item weft__det_pop(worker *w) {
     det *d = w->rt->det;
     explore_where where = d->yields ? EXPLORE_YIELD : EXPLORE_NEXT;
     d->yields = false;
-    d->points = 0;
-    if (where == EXPLORE_NEXT) d->polls = 0;
+    if (where == EXPLORE_NEXT) d->points = d->polls = 0;
     if (!weft__queue_empty(w)) weft__det_ready(w);
     if (!searching(d)) {
         item i = first_in_line(w);
@@ -241,7 +240,6 @@ static bool make_place(fiber *f) {
     if (chosen == 0) return false;
     fiber *to = next_context(w, take(w, a->items[chosen]));
     if (!to) return false;
-    d->points = 0;
     before_leaving(f);
     fiber_switch(f, to, (after){AFTER_YIELD, f, NULL, NULL});
     return true;

@@ -48,8 +48,8 @@ typedef struct det {
     fifo outside;          /* came from outside, not yet let in */
     bool child_next;       /* by itself: children and ready work take turns */
     unsigned turn;         /* what was taken so far */
-    unsigned points;       /* at which the same fiber went on, in a row, */
-    unsigned polls;        /* and yields, nothing else but they */
+    unsigned points;       /* since the last yield, wait or end, */
+    unsigned polls;        /* and yields since the last wait or end */
     bool yields;           /* the next pop is a yield's */
     bool calm;             /* no scheduling points: who ends a run has seen enough */
     uint64_t strands;      /* forked children that got a carrier: names for them */

@@ -27,16 +27,18 @@ typedef enum weft_executor {
     WEFT_PARALLEL,         /* worker threads, work stealing */
     /* One worker, on the thread of the caller, so that the same program runs the same way each time.  Ready fibers run in
      * the order in which they became ready, those of higher priority first, and those that a running fiber has forked and
-     * left behind take turns with them; one turn in 64 is the lowest's.  The running fiber goes on until it waits or yields, or
-     * has passed a thousand checkpoints and the like in a row.  What comes from outside (other threads, a real clock) is let in
-     * only when nothing else can go on, or all have but yielded a hundred times.
+     * left behind take turns with them, but each 64th time the lowest priority; the running fiber goes on until it waits or
+     * yields, or has passed 1000 scheduling points.  What comes from outside (other threads, a real clock) is let in only when
+     * nothing else can go on, or for long nothing has been done but to yield.
      * The thread runs fibers in weft_run and weft_call, and while it waits in weft_close, weft_shutdown, weft_clock_advance or for
-     * one of the runtime's fibers; several threads take turns.  .workers and .pin mean nothing. */
+     * the start or the end of one of the runtime's fibers or a place below .max_fibers; one that only waits gives its turn up
+     * when all is at rest, one whose function in weft_call waits does not.  .workers and .pin mean nothing. */
     WEFT_DETERMINISTIC,
 } weft_executor;
 
-/* How the deterministic executor chooses at its scheduling points: fork, join, spawn, await, yield, the completion of a
- * promise, interrupt, checkpoint, the beginning and end of a scope, weft_point.  At each of them another strategy than fifo may
+/* How the deterministic executor chooses at its scheduling points: fork, join, spawn, await, drop, is_done, yield, the
+ * completion of a promise, interrupt, checkpoint, the end of a scope, weft_point.  Some of them never suspend elsewhere: a lock of
+ * the operating system that is held across one of them may stop the thread for ever here.  At each of them another strategy than fifo may
  * let a ready fiber run first, at a fork make the child runnable by itself, and where a fiber waits take any ready one.
  * Sources: CHESS (Musuvathi and others 2008), PCT (Burckhardt and others 2010). */
 typedef enum weft_explore {
