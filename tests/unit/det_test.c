@@ -252,6 +252,37 @@ TEST(a_seed_is_a_trace_in_each_process) {
 #endif
 }
 
+/* ---- by the environment --------------------------------------------------------------------------------- */
+
+static void says_how(void *arg) {
+    (void)arg;
+    const runtime *rt = thread_fiber()->w->rt;
+    if (!rt->det) fprintf(stderr, "parallel;");
+    else fprintf(stderr, "%d,%d,%u;", (int)rt->det->explorer.how, (int)rt->det->explorer.seed, rt->det->explorer.given.n);
+}
+static void run_in(void *arg) {
+    for (const char *const *pairs = arg; *pairs; pairs += 2) setenv(pairs[0], pairs[1], 1);
+    weft_err err = weft_run(NULL, says_how, NULL);
+    weft_run(&WEFT_OPTIONS(.executor = WEFT_PARALLEL, .workers = 1), says_how, NULL);
+    fprintf(stderr, "%d", (int)err);
+}
+#define RUN_IN(expected, ...)                                                                \
+    do {                                                                                     \
+        char said[256];                                                                      \
+        CHECK_EQ(test_in_child(run_in, (const char *[]){__VA_ARGS__, NULL}, said, sizeof said), 0); \
+        test_note("%s", said);                                                               \
+        CHECK(!strcmp(said, expected));                                                      \
+        test_note(NULL);                                                                     \
+    } while (0)
+TEST(the_environment_makes_a_run_deterministic_unless_it_says_which) {
+    RUN_IN("parallel;parallel;0", "OTHER", "1");
+    RUN_IN("1,0,0;parallel;0", "WEFT_SEED", "0");
+    RUN_IN("2,5,0;parallel;0", "WEFT_SEED", "5");
+    RUN_IN("3,5,0;parallel;0", "WEFT_SEED", "5", "WEFT_EXPLORE", "pct");
+    RUN_IN("1,5,0;parallel;0", "WEFT_SEED", "5", "WEFT_EXPLORE", "fifo");
+    RUN_IN("5,5,2;parallel;0", "WEFT_SEED", "5", "WEFT_REPLAY", "3:1,9:1");
+}
+
 /* ---- from outside --------------------------------------------------------------------------------------- */
 
 static weft_promise told[2];
@@ -315,6 +346,40 @@ TEST(what_comes_from_outside_is_let_in_when_nothing_else_can_go_on) {
     fresh();
     CHECK_EQ(weft_run(&o, outside_comes_last, NULL), WEFT_OK);
     CHECK(!strcmp(events, "aA.10"));
+}
+
+static void *spawns_and_leaves(void *rt) {
+    for (int i = 0; i < 2; i++) {
+        weft_exit e = weft_spawn_with((once_fiber *)NULL, once, {.runtime = rt}, 'x' + i);
+        CHECK(weft_ok(e));
+    }
+    return NULL;
+}
+static void spawned_outside(void *arg) {
+    (void)arg;
+    twice_fiber g;
+    thread_over(spawns_and_leaves, thread_fiber()->w->rt->handle);
+    weft_spawn(&g, twice, 'a');
+    weft_yield();
+    weft_yield();
+    event('.');
+    weft_await(g, twice, NULL);
+    weft_drop(g);
+    const explorer *e = &thread_fiber()->w->rt->det->explorer;
+    n_let_in = e->made.n_outside;
+    weft_sleep(weft_ms(1)); /* nothing else can go on */
+    CHECK_EQ(e->made.n_outside, explore_asks(e) ? 2 : 0);
+}
+TEST(what_another_thread_spawns_is_let_in_when_nothing_else_can_go_on) {
+    in_order(spawned_outside, "aA.xy");
+    for (uint64_t seed = 1; seed < 10; seed++) {
+        weft_options o = fifo_options;
+        o.seed = seed;
+        fresh();
+        CHECK_EQ(weft_run(&o, spawned_outside, NULL), WEFT_OK);
+        CHECK_EQ(n_let_in, 0);
+        CHECK(strchr(events, 'A') < strchr(events, 'x'));
+    }
 }
 
 static void *blocks(void *arg, weft_offload_call *call) {
