@@ -257,8 +257,9 @@ TEST(a_seed_is_a_trace_in_each_process) {
 static void says_how(void *arg) {
     (void)arg;
     const runtime *rt = thread_fiber()->w->rt;
-    if (!rt->det) fprintf(stderr, "parallel;");
-    else fprintf(stderr, "%d,%d,%u;", (int)rt->det->explorer.how, (int)rt->det->explorer.seed, rt->det->explorer.given.n);
+    const explorer *e = rt->det ? &rt->det->explorer : NULL;
+    if (e) fprintf(stderr, "%d,%d,%u;", (int)e->how, (int)e->seed, e->given.n);
+    else fprintf(stderr, "parallel;");
 }
 static void run_in(void *arg) {
     for (const char *const *pairs = arg; *pairs; pairs += 2) setenv(pairs[0], pairs[1], 1);
@@ -563,6 +564,27 @@ TEST(there_are_at_most_so_many_fibers) {
         CHECK_EQ(weft_run(&o, ten_live, NULL), WEFT_OK);
         CHECK_EQ(alive, 0);
         CHECK(most_alive <= 3 && most_alive >= 1);
+    }
+}
+
+TEST(without_memory_it_is_not_opened_and_leaves_nothing) {
+    for (int replay = 0; replay < 2; replay++) {
+        weft_options o = fifo_options;
+        o.seed = 1;
+        o.schedule = replay ? "3:1,4:1;7" : NULL;
+        weft_runtime *rt;
+        uint64_t live = weft__heap_live();
+        weft_err err = WEFT_E_NOMEM;
+        for (uint64_t n = 1; err != WEFT_OK && n < 200; n++) {
+            weft__heap_fail_at(n, 0);
+            err = weft_open(&o, &rt);
+            weft__heap_fail_at(0, 0);
+            CHECK(err == WEFT_OK || err == WEFT_E_NOMEM);
+            if (err == WEFT_OK) CHECK_EQ(weft_close(rt), WEFT_OK);
+            else CHECK(rt == NULL);
+            CHECK_EQ(weft__heap_live(), live);
+        }
+        CHECK_EQ(err, WEFT_OK);
     }
 }
 
