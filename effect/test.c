@@ -460,7 +460,7 @@ static bool make(test *t) {
     t->failed = weft__heap_alloc(sizeof *t->failed, 0);
     if (!t->now || !t->failed || !weft__explore_reserve(&t->explorer)) return false;
     weft_err err = t->o.schedule ? weft__schedule_parse(&given, t->o.schedule) : WEFT_OK;
-    if (err == WEFT_OK && given.n) weft__schedule_copy(&t->explorer.given, given.turns, given.n, given.outside, given.n_outside);
+    if (err == WEFT_OK && (given.n || given.n_outside)) weft__schedule_copy(&t->explorer.given, given.turns, given.n, given.outside, given.n_outside);
     weft__schedule_free(&given);
     bool fits = (unsigned)t->o.explore <= WEFT_EXPLORE_DFS && !(t->o.real_clock && t->o.manual_clock);
     if (err != WEFT_OK) fail(t, WEFT_TEST_BROKEN, "'%s' is no schedule: it looks like 12:1,40:2", t->o.schedule);

@@ -76,6 +76,7 @@ static bool deadlock(worker *w) {
 
 static bool act(worker *w) {
     runtime *rt = w->rt;
+    if (rt->det && rt->det->outside.n) return true; /* kept for its turn until what is announced is there: look again */
     if (rt->clock == WEFT_CLOCK_AUTO && weft__clock_step(w, INT64_MAX - 1)) return true;
     if (rt->clock == WEFT_CLOCK_MANUAL && step_manual(w)) return true;
     return deadlock(w);
