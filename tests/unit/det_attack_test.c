@@ -334,4 +334,19 @@ TEST(without_memory_what_is_outside_is_let_in) {
     }
 }
 
+static void sleeps(void *arg) {
+    weft_exit *e = arg;
+    *e = weft_sleep(weft_s(1));
+}
+TEST(without_memory_for_a_stack_a_virtual_clock_comes_to_a_sleep) {
+    for (unsigned n = 1; n < 30; n++) {
+        weft_exit e = {WEFT_EXIT_OK, 0, NULL};
+        weft__heap_fail_at(n, true);
+        weft_err err = weft_run(&DET(.clock = WEFT_CLOCK_AUTO), sleeps, &e);
+        weft__heap_fail_at(0, false);
+        CHECK(err == WEFT_OK || err == WEFT_E_NOMEM);
+        CHECK(weft_ok(e));
+    }
+}
+
 TEST_MAIN
