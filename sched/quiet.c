@@ -50,7 +50,7 @@ static bool step_manual(worker *w) {
 
 static bool unfinished(runtime *rt) { return atom_load_acq(&rt->roots) || !weft__drained(rt); }
 
-/* Nobody is left to advance a manual clock: other threads cannot where one drives. */
+/* A manual clock of the deterministic executor, and nobody advances it: another thread could, but it is not announced. */
 static bool time_stands(runtime *rt) { return rt->det && rt->clock == WEFT_CLOCK_MANUAL; }
 
 /* First everything is asked to stop; what does not because it is masked is asked again, masks or not. */

@@ -274,6 +274,7 @@ static weft_err runtime_open(const weft_options *o, bool in_run, runtime **out) 
     stack_class cls = weft__stack_class_for(o->stack_bytes);
     if (o->workers > IDLE_WORKERS_MAX || cls == STACK_CLASSES || (unsigned)o->clock > WEFT_CLOCK_AUTO) return WEFT_E_INVALID;
     if ((unsigned)o->executor > WEFT_DETERMINISTIC || (unsigned)o->explore > WEFT_EXPLORE_REPLAY) return WEFT_E_INVALID;
+    if (o->explore == WEFT_EXPLORE_DFS) return WEFT_E_INVALID; /* one run is none */
     bool det = o->executor == WEFT_DETERMINISTIC;
     unsigned workers = det ? 1 : o->workers ? o->workers : weft__os_cpus();
     if (workers > IDLE_WORKERS_MAX) workers = IDLE_WORKERS_MAX;
@@ -450,7 +451,7 @@ static weft_err from_environment(weft_options *o) {
     static const char *const names[] = {NULL, "fifo", "random", "pct"};
     const char *seed = weft__os_environment("WEFT_SEED"), *how = weft__os_environment("WEFT_EXPLORE");
     const char *schedule = weft__os_environment("WEFT_REPLAY");
-    if (o->size != sizeof *o || o->executor != WEFT_EXECUTOR_DEFAULT) return WEFT_OK;
+    if (o->executor != WEFT_EXECUTOR_DEFAULT) return WEFT_OK;
     if (!o->record) o->record = weft__os_environment("WEFT_RECORD");
     if (!(seed || schedule)) return WEFT_OK;
     char *end = NULL;
@@ -458,14 +459,16 @@ static weft_err from_environment(weft_options *o) {
     o->schedule = schedule;
     if (seed) o->seed = strtoull(seed, &end, 10);
     if (end && (*end || end == seed)) return WEFT_E_INVALID;
-    for (unsigned i = 1; how && i < sizeof names / sizeof *names; i++)
+    if (!how) return WEFT_OK;
+    for (unsigned i = 1; i < sizeof names / sizeof *names; i++)
         if (strcmp(how, names[i]) == 0) o->explore = (weft_explore)i;
-    return WEFT_OK;
+    return o->explore ? WEFT_OK : WEFT_E_INVALID;
 }
 
 weft_err weft_run(const weft_options *options, void (*fn)(void *), void *arg) {
     if (!fn) return WEFT_E_INVALID;
     if (thread_fiber()) return WEFT_E_INSIDE;
+    if (options && options->size != sizeof *options) return WEFT_E_SIZE;
     weft_options o = options ? *options : WEFT_OPTIONS(.workers = 0);
     weft_err err = from_environment(&o);
     weft_runtime *handle;
