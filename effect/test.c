@@ -30,6 +30,7 @@
 
 #define MINIMISING_MOST 500
 #define DFS_RUNS_MOST 100000
+#define TURNS_OF_A_RUN 1000000
 #define TEXT_MOST 2048
 
 typedef enum phase { SEARCH, REPEAT, MINIMISE, OVER } phase;
@@ -88,7 +89,8 @@ bool weft__test_failed(test *t, const char *text, const char *file, int line) {
 static bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
 static void on_report(void *arg, const char *text) {
-    fail(arg, starts(text, "deadlock") ? WEFT_TEST_DEADLOCK : WEFT_TEST_TIME, "%s", text);
+    weft_test_failure how = starts(text, "deadlock") ? WEFT_TEST_DEADLOCK : WEFT_TEST_TIME;
+    fail(arg, starts(text, "endless") ? WEFT_TEST_ENDLESS : how, "%s", text);
 }
 
 static void on_unobserved(void *arg, weft_exit e, const char *name) {
@@ -136,6 +138,7 @@ static bool run_begins(test *t) {
     t->rt = weft__registry_enter(handle);
     weft__registry_leave(handle);
     lend(t, t->rt->det);
+    t->rt->det->most = t->o.turns ? t->o.turns : TURNS_OF_A_RUN;
     t->random = t->r.seed;
     weft__det_enter(t->rt);
     return true;

@@ -174,11 +174,20 @@ static alternatives *what_is_there(worker *w, fiber *running) {
     return a;
 }
 
+/* Of those that are bounded. */
+static void count_turn(runtime *rt) {
+    det *d = rt->det;
+    if (!d->most || ++d->steps <= d->most) return;
+    d->steps = 0;
+    weft__quiet_endless(rt);
+}
+
 item weft__det_pop(worker *w) {
     det *d = w->rt->det;
     explore_where where = d->yields ? EXPLORE_YIELD : EXPLORE_NEXT;
     d->yields = false;
     if (where == EXPLORE_NEXT) d->points = d->polls = 0;
+    count_turn(w->rt);
     if (!weft__queue_empty(w)) weft__det_ready(w);
     if (!searching(d)) {
         item i = first_in_line(w);
@@ -282,7 +291,7 @@ void weft__det_yield(fiber *f) {
     det *d = w->rt->det;
     d->points = 0;
     if (++d->polls >= POLLS_MOST && look_around(f)) return;
-    if (!weft__det_any(w)) return;
+    if (!weft__det_any(w)) return count_turn(w->rt);
     d->yields = true;
     fiber_yield(f);
 }

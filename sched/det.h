@@ -52,6 +52,7 @@ typedef struct det {
     unsigned polls;        /* and yields since the last wait or end */
     bool yields;           /* the next pop is a yield's */
     bool calm;             /* no scheduling points: who ends a run has seen enough */
+    uint64_t steps, most;  /* turns since it was said that there is no end to them, and how many may be; 0: any number */
     uint64_t strands;      /* forked children that got a carrier: names for them */
     bool (*until)(void *); /* what the thread waits for, while it drives; NULL: for nothing, a function runs on its stack */
     void *until_arg;

@@ -9,6 +9,7 @@
 #include "sched/fail.h"
 #include "sched/interrupt.h"
 #include "sched/local.h"
+#include "sched/misuse.h"
 #include "sched/quiet_core.h"
 #include "sched/registry.h"
 #include "sched/switch.h"
@@ -54,6 +55,23 @@ static bool unfinished(runtime *rt) { return atom_load_acq(&rt->roots) || !weft_
 static bool time_stands(runtime *rt) { return rt->det && rt->clock == WEFT_CLOCK_MANUAL; }
 
 /* First everything is asked to stop; what does not because it is masked is asked again, masks or not. */
+static void stop_all(runtime *rt, const weft_cause *cause) {
+    if (rt->deadlocked++ == 0) {
+        weft__report_waiters(rt, cause->text);
+        weft__node_cancel(&rt->root, cause);
+    } else {
+        atom_store_seq(&rt->forced, 1);
+        atom_add_seq(&rt->epoch, 1);
+    }
+    weft__reach_all(rt);
+}
+
+void weft__quiet_endless(runtime *rt) {
+    static const weft_cause cause = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "endless: so many turns, and these have not ended");
+    if (rt->deadlocked > 1) weft__misuse("a fiber goes on although it was interrupted; end at WEFT_E_INTERRUPTED");
+    stop_all(rt, &cause);
+}
+
 static bool deadlock(worker *w) {
     static const weft_cause nothing = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
         "deadlock: everything that is left waits, and nothing can end any of these waits");
@@ -62,15 +80,7 @@ static bool deadlock(worker *w) {
     runtime *rt = w->rt;
     bool armed = weft__clock_armed(rt) != 0;
     if (!rt->in_run || (armed && !time_stands(rt)) || !rt->was_unfinished || rt->deadlocked > 1) return false;
-    if (rt->deadlocked++ == 0) {
-        const weft_cause *cause = armed ? &time : &nothing;
-        weft__report_waiters(rt, cause->text);
-        weft__node_cancel(&rt->root, cause);
-    } else {
-        atom_store_seq(&rt->forced, 1);
-        atom_add_seq(&rt->epoch, 1);
-    }
-    weft__reach_all(rt);
+    stop_all(rt, armed ? &time : &nothing);
     return true;
 }
 

@@ -23,6 +23,8 @@
 bool weft__quiet_look(worker *w);
 /* The same for the only worker, which is not about to sleep. */
 bool weft__quiet_alone(worker *w);
+/* Everything is asked to stop, because there is no end to it: by turns as at a deadlock; the third time is a misuse. */
+void weft__quiet_endless(runtime *rt);
 /* Something that rest depends on has changed while all may sleep: let somebody look. */
 void weft__quiet_changed(runtime *rt);
 

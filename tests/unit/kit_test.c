@@ -650,4 +650,23 @@ TEST(an_interrupted_turn_is_not_taken) {
     passed();
 }
 
+static int poller(int n);
+WEFT_TASK(poller, int, int);
+static int poller(int n) {
+    while (weft_ok(weft_yield())) {}
+    return n;
+}
+TEST(what_polls_without_an_end_is_ended) {
+    static weft_test_result result;
+    WEFT_TEST(t, .turns = 10000, .result = &result) {
+        poller_fiber f;
+        weft_spawn(&f, poller, 1);
+        weft_await(f, poller, NULL);
+        weft_drop(f);
+    }
+    CHECK_EQ(result.failure, WEFT_TEST_ENDLESS);
+    CHECK(strstr(result.report, "'poller'") != NULL);
+    CHECK(result.repeatable);
+}
+
 TEST_MAIN

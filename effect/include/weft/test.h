@@ -14,6 +14,7 @@
  *   a failure that nobody looked at
  *   a deadlock
  *   time that never advanced: with a manual clock something still sleeps, and nobody is left to advance it
+ *   a million turns of fibers without an end: they poll for what never comes
  *   memory of Weft's that was not given back: arenas, causes, locals, what was deferred
  *   with .isolate, its death by a signal
  *
@@ -49,6 +50,7 @@ typedef enum weft_test_failure {
     WEFT_TEST_MEMORY,
     WEFT_TEST_DIED,       /* .isolate: by a signal, or exit */
     WEFT_TEST_BROKEN,     /* a run could not be begun: no memory, options that fit nothing */
+    WEFT_TEST_ENDLESS,    /* more than .turns, and no end */
 } weft_test_failure;
 
 enum { WEFT_TEST_REPORT = 4096, WEFT_TEST_SCHEDULE = 1024 };
@@ -75,6 +77,7 @@ typedef struct weft_test_options {
     bool isolate;           /* each run in a child process: one that dies is a failure like others */
     bool forgets;           /* the body may end before its fibers, and with their handles */
     const char *schedule;   /* replay this one, once */
+    uint64_t turns;         /* of fibers, in a run, after which it is endless; 0: a million */
     size_t stack_bytes, max_fibers; /* as in weft_options */
     weft_test_result *result; /* NULL: a failure is written to standard error, and ends the process */
 } weft_test_options;
