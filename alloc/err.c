@@ -18,7 +18,7 @@ const char *weft_err_text(weft_err err) {
                "fewer fibers suspended";
     case WEFT_E_THREAD:
         return "no worker thread could be started; raise the limit on threads (ulimit -u, cgroup pids.max)";
-    case WEFT_E_CLOSED: return "the runtime is closed or was never open; open it first, and close it last";
+    case WEFT_E_CLOSED: return "the runtime or channel is closed or was never open; open it first, and close it last";
     case WEFT_E_INSIDE:
         return "the call would wait for the runtime it is made from; make it from a plain thread, or use the "
                "form that suspends the fiber";
@@ -40,6 +40,7 @@ const char *weft_err_text(weft_err err) {
     case WEFT_E_UNBALANCED: return "begin and end do not belong together; end what was begun last";
     case WEFT_E_MODE: return "the runtime's clock is of another kind; choose it with .clock when opening the runtime";
     case WEFT_E_BROKEN: return "the promise was given up without a value; whoever had to complete it failed to";
+    case WEFT_E_WOULDBLOCK: return "it cannot be done without waiting; try again later, or use the form that waits";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

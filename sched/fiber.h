@@ -85,6 +85,13 @@ typedef struct fiber {
     stack stk;
 } fiber;
 
+/* The lock of its queue is held.  False: its wait has ended some other way. */
+static inline bool waiter_win(const waiter *w) {
+    if (WEFT_LIKELY(w->f != NULL)) return wait_win(&w->f->winner, w->ticket, WAIT_WOKEN);
+    wait_thread *t = (wait_thread *)(uintptr_t)w->ticket;
+    return !t || wait_win(&t->winner, WAIT_OPEN, WAIT_WOKEN);
+}
+
 #define BOUND_NOWHERE UINT16_MAX
 enum { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW, PRIORITIES };
 #define WHERE_ANY ((uint32_t)BOUND_NOWHERE) /* bound nowhere, of normal priority; both machines are little-endian */
@@ -96,6 +103,7 @@ typedef enum after_kind {
     AFTER_WAIT, /* `from` waits as `what`, a leave, says */
     AFTER_LOCK, /* `from` waits for the fibers of a scope: `what` is its lock, which is let go */
     AFTER_YIELD, /* `from` is ready, and goes to the end of its line */
+    AFTER_SELECT, /* the same on several queues (sched/select.c) */
     AFTER_FREE, /* `from` is a carrier without a task */
 } after_kind;
 

@@ -120,7 +120,7 @@ static bool limit_take(runtime *rt) {
 /* By who has won the wait of a fiber, or holds what a thread waits for: the last access to it. */
 void weft__wait_over(waiter *me) {
     if (me->f) return weft__wake(me->f);
-    _Atomic uint32_t *word = &me->woken;
+    _Atomic uint32_t *word = me->ticket ? &((wait_thread *)(uintptr_t)me->ticket)->woken : &me->woken;
     atom_store_rel(word, 1);
     weft__os_futex_wake(word, 1);
 }

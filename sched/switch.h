@@ -37,6 +37,8 @@ SWITCH_INLINE void leave_open(fiber *from, const leave *what) {
     if (WEFT_LIKELY(l.queue != NULL)) queue_unlock(l.queue, l.word);
 }
 
+void weft__select_open(fiber *from, const void *what); /* the same for several queues */
+
 /* Executed on the side that was switched to, first thing.  Copies the note before acting: it lies on the
  * stack of `from`, which may be running elsewhere the moment it is visible. */
 SWITCH_INLINE void after_switch(fiber *self, const after *note) {
@@ -61,6 +63,9 @@ SWITCH_INLINE void after_switch(fiber *self, const after *note) {
         break;
     case AFTER_RUN:
         self->first = a.task;
+        break;
+    case AFTER_SELECT:
+        weft__select_open(a.from, a.what);
         break;
     }
 }

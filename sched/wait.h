@@ -110,6 +110,12 @@ typedef struct waiter {
     uint64_t ticket;
 } waiter;
 
+/* A plain thread that waits on several queues at once: its records have f NULL, and the address of this for a ticket. */
+typedef struct wait_thread {
+    _Atomic uint64_t winner; /* WAIT_OPEN from the start */
+    _Atomic uint32_t woken;
+} wait_thread;
+
 typedef _Atomic(uintptr_t) wait_queue;
 
 /* Flags of the word.  What the first two mean is their user's affair (sched/end.h); a queue that is DONE is empty and

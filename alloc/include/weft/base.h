@@ -35,7 +35,7 @@ typedef enum weft_err {
     WEFT_E_SIZE,     /* an options struct carries a size this library does not know */
     WEFT_E_NOMEM,    /* memory, or address space for stacks, is exhausted */
     WEFT_E_THREAD,   /* not one worker thread could be started */
-    WEFT_E_CLOSED,   /* the runtime is closed, or was never open */
+    WEFT_E_CLOSED,   /* the runtime, or the channel, is closed, or was never open */
     WEFT_E_INSIDE,   /* the call would wait for the very runtime it is made from */
     WEFT_E_LIMIT,    /* a documented limit is reached */
     WEFT_E_STALE,    /* the handle was dropped, or is of no fiber */
@@ -50,6 +50,7 @@ typedef enum weft_err {
     WEFT_E_UNBALANCED, /* a begin and an end that do not belong together */
     WEFT_E_MODE,     /* the runtime's clock is of another kind */
     WEFT_E_BROKEN,   /* a promise that nobody will complete */
+    WEFT_E_WOULDBLOCK, /* it cannot be done now, and the caller did not want to wait */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.
