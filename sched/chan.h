@@ -90,7 +90,7 @@ static inline uintptr_t chan_lock(weft_chan *c) {
 }
 static inline void chan_unlock(weft_chan *c) { queue_unlock(&c->lock, 0); }
 
-static inline void chan_copy(void *to, const void *from, size_t size) {
+SWITCH_INLINE void chan_copy(void *to, const void *from, size_t size) {
     if (WEFT_LIKELY(size == sizeof(uint64_t)))
         __builtin_memcpy(to, from, sizeof(uint64_t));
     else
@@ -113,7 +113,7 @@ static inline void chan_unlink(chan_ring *ring, waiter *w) {
 }
 
 /* The oldest whose wait can be won; those before it are over already.  Taken out. */
-static inline chan_record *chan_win(chan_ring *ring, attempt how) {
+SWITCH_INLINE chan_record *chan_win(chan_ring *ring, attempt how) {
     for (uintptr_t word; (word = atom_load_rlx(ring));) {
         waiter *oldest = queue_newest(word)->next;
         atom_store_rlx(ring, queue_unlink(word, oldest));
@@ -128,7 +128,7 @@ static inline chan_record *chan_win(chan_ring *ring, attempt how) {
 bool weft__chan_next_put(weft_chan *c); /* false: there is no chunk */
 void weft__chan_next_take(weft_chan *c);
 
-static inline bool chan_put(weft_chan *c, const void *value) {
+SWITCH_INLINE bool chan_put(weft_chan *c, const void *value) {
     if (WEFT_UNLIKELY(c->put == c->put_end) && !weft__chan_next_put(c)) return false;
     chan_copy(c->put, value, c->size);
     c->put += c->size;
@@ -136,7 +136,7 @@ static inline bool chan_put(weft_chan *c, const void *value) {
     return true;
 }
 
-static inline void chan_take(weft_chan *c, void *value) {
+SWITCH_INLINE void chan_take(weft_chan *c, void *value) {
     if (WEFT_UNLIKELY(c->take == c->take_end)) weft__chan_next_take(c);
     if (value) chan_copy(value, c->take, c->size);
     c->take += c->size;
@@ -145,7 +145,7 @@ static inline void chan_take(weft_chan *c, void *value) {
 
 attempt weft__chan_lose(weft_chan *c, const void *value, chan_deal *d);
 
-static inline attempt chan_send(weft_chan *c, const void *value, chan_deal *d) {
+SWITCH_INLINE attempt chan_send(weft_chan *c, const void *value, chan_deal *d) {
     if (WEFT_UNLIKELY(atom_load_rlx(&c->closed))) return CHAN_CLOSED; /* S1 */
     if (atom_load_rlx(&c->receivers) && (d->partner = chan_win(&c->receivers, CHAN_DONE)) != NULL) { /* S2 */
         chan_copy(d->partner->value, value, c->size);
@@ -155,7 +155,7 @@ static inline attempt chan_send(weft_chan *c, const void *value, chan_deal *d) {
     return WEFT_UNLIKELY(c->special) ? weft__chan_lose(c, value, d) : CHAN_NOT;
 }
 
-static inline attempt chan_receive(weft_chan *c, void *value, chan_deal *d) {
+SWITCH_INLINE attempt chan_receive(weft_chan *c, void *value, chan_deal *d) {
     if (atom_load_rlx(&c->n)) { /* R1 */
         chan_take(c, value);
         if (atom_load_rlx(&c->senders) && (d->partner = chan_win(&c->senders, CHAN_DONE)) != NULL)
@@ -169,7 +169,7 @@ static inline attempt chan_receive(weft_chan *c, void *value, chan_deal *d) {
     return atom_load_rlx(&c->closed) ? CHAN_CLOSED : CHAN_NOT; /* R3 */
 }
 
-static inline attempt chan_try(weft_chan *c, bool sends, void *value, chan_deal *d) {
+SWITCH_INLINE attempt chan_try(weft_chan *c, bool sends, void *value, chan_deal *d) {
     return sends ? chan_send(c, value, d) : chan_receive(c, value, d);
 }
 static inline bool chan_may(const weft_chan *c, bool sends) { return sends ? chan_may_send(c) : chan_may_receive(c); }
@@ -178,7 +178,7 @@ static inline chan_ring *chan_ring_of(weft_chan *c, bool sends) { return sends ?
 /* ---- the lock is free --------------------------------------------------------------------------------- */
 
 /* By `me`, who runs here; NULL: a plain thread.  The last access to the record. */
-static inline void chan_wake(fiber *me, chan_record *r) {
+SWITCH_INLINE void chan_wake(fiber *me, chan_record *r) {
     fiber *f = r->waiter.f;
     if (WEFT_LIKELY(me && f && me->rt == f->rt))
         weft__ready(me->w, f);
