@@ -117,6 +117,24 @@ void measure_wake(benchmark::State &state) {
     state.SetLabel("op: wake");
 }
 
+void measure_apart(benchmark::State &state, const Pace &pace) {
+    current.reset();
+    for (auto _ : state) {
+        apart_report r;
+        const char *why = "";
+        if (!channels_apart(pace.seconds, pace.rows_min, &r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.ns);
+        state.counters["baseline_ns"] = r.line_ns;
+        state.counters["ratio"] = r.ratio;
+        state.counters["rows"] = r.rows;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: round trip");
+}
+
 void measure_sleepers(benchmark::State &state, const Pace &pace) {
     current.reset();
     for (auto _ : state) {
@@ -194,6 +212,7 @@ void add_crowd_entries(std::vector<Entry> &entries, const std::string &prefix) {
 // What plain threads do to a runtime.
 void add_thread_entries(std::vector<Entry> &entries, const std::string &prefix) {
     entries.push_back({prefix + "spawn/threads:4", measure_threads});
+    entries.push_back({prefix + "chan/pingpong/apart", measure_apart});
     entries.push_back({prefix + "wake/latency", [](benchmark::State &s, const Pace &) { measure_wake(s); }});
 }
 

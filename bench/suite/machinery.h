@@ -40,6 +40,14 @@ typedef struct wake_report {
 /* Wake a sleeping worker by a spawn, and a sleeping thread by FUTEX_WAKE. */
 bool wake_latency(wake_report *out, const char **why);
 
+typedef struct apart_report {
+    double ns, line_ns, ratio; /* a round trip over channels, of a cache line; medians, and that of their quotients */
+    int rows, again;
+} apart_report;
+
+/* Two fibers, bound to two workers: as many rows as fit `seconds`, at least `rows_min`. */
+bool channels_apart(double seconds, int rows_min, apart_report *out, const char **why);
+
 typedef struct parked_report {
     double ns, baseline_ns, ratio; /* a fiber, spawned and parked; a stack, guarded and touched; medians */
     double bytes;                  /* a fiber: growth of resident memory and page tables */

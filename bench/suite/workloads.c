@@ -31,6 +31,12 @@ const listing workloads[] = {
     {&timeout_not_fired, ALONE},
     {&interrupt_parked, FIBERS_ALONE},
     {&interrupt_scope, FIBERS_ALONE},
+    {&chan_pingpong, FIBERS},
+    {&chan_one_pair, FIBERS},
+    {&chan_four_pairs, FIBERS},
+    {&select_two, FIBERS_ALONE},
+    {&select_four, FIBERS_ALONE},
+    {&skynet_channels, FIBERS},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 
