@@ -537,7 +537,7 @@ static bool there(wait_queue *q, bool (*have)(void *), void *arg) {
 
 /* In the deterministic executor the one worker is at rest when nothing but such waits is left: a virtual clock must know until
  * when they wait. */
-static void help_until(fiber *f, int64_t deadline) {
+void weft__help_until(fiber *f, int64_t deadline) {
     alert until = {.kind = ALERT_NOTHING};
     bool armed = f->rt->det && clock_virtual(f->rt) && deadline != INT64_MAX;
     if (armed) {
@@ -555,7 +555,7 @@ wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, b
     if (there(q, have, arg)) return WAIT_WOKEN;
     if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
     clock_serve_own(f->w);
-    help_until(f, deadline);
+    weft__help_until(f, deadline);
     return WAIT_RUNNING;
 }
 

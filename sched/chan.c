@@ -288,15 +288,14 @@ static WEFT_COLD wait_state too_late(weft_chan *c, fiber *f, bool sends, chan_re
     return r->how == CHAN_NOT ? WAIT_TIMEOUT : WAIT_WOKEN;
 }
 
-/* No stack to leave this one for: others run on it. */
+/* No stack to leave this one for: is the wait over?  If not (WAIT_RUNNING) somebody had a turn on this one; try again. */
 static WEFT_COLD wait_state wait_helping(weft_chan *c, fiber *f, bool sends, chan_record *r, int64_t deadline, weft_exit *why) {
-    for (;;) {
-        if (cancel_due(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
-        if ((r->how = try_once(c, f, sends, r->value)) != CHAN_NOT) return WAIT_WOKEN;
-        if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
-        clock_serve_own(f->w);
-        weft__help(f);
-    }
+    if (cancel_due(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
+    if ((r->how = try_once(c, f, sends, r->value)) != CHAN_NOT) return WAIT_WOKEN;
+    if (deadline != INT64_MAX && clock_now(f->w->rt) >= deadline) return WAIT_TIMEOUT;
+    clock_serve_own(f->w);
+    weft__help_until(f, deadline);
+    return WAIT_RUNNING;
 }
 
 /* As wait_on of sched/switch.h, whose steps these are; looked for under the lock is a partner, or room, or a value.
@@ -311,7 +310,11 @@ SWITCH_INLINE wait_state chan_wait(weft_chan *c, fiber *f, bool sends, chan_reco
         fiber *opened = WEFT_UNLIKELY(f->then && !f->then_ticket) ? weft__then_open(f) : NULL;
         item next = weft__queue_pop(f->w); /* may serve timers, so before A1 */
         fiber *to = next_context(f->w, next);
-        if (WEFT_UNLIKELY(!to)) return wait_helping(c, f, sends, r, until ? until->deadline : INT64_MAX, why);
+        if (WEFT_UNLIKELY(!to)) {
+            wait_state how = wait_helping(c, f, sends, r, until ? until->deadline : INT64_MAX, why);
+            if (how == WAIT_RUNNING) continue;
+            return how;
+        }
         r->how = CHAN_NOT;
         l.ticket = r->waiter.ticket = wait_begin(&f->winner, f->floor); /* A1 */
         chan_lock(c);                                                   /* A2 */

@@ -261,14 +261,14 @@ void weft__select_open(fiber *from, const void *what) {
     unlock_until(&s, s.waits);
 }
 
+/* As that of sched/chan.c. */
 static WEFT_COLD wait_state wait_helping(const choice *s, fiber *f, int *arm, attempt *how, weft_exit *why) {
-    for (;;) {
-        if (cancel_due(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
-        if ((*arm = try_all(s, f, how)) >= 0) return WAIT_WOKEN;
-        if (s->timer >= 0 && clock_now(f->w->rt) >= s->deadline) return WAIT_TIMEOUT;
-        clock_serve_own(f->w);
-        weft__help(f);
-    }
+    if (cancel_due(f) && !weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
+    if ((*arm = try_all(s, f, how)) >= 0) return WAIT_WOKEN;
+    if (s->timer >= 0 && clock_now(f->w->rt) >= s->deadline) return WAIT_TIMEOUT;
+    clock_serve_own(f->w);
+    weft__help_until(f, s->timer >= 0 ? s->deadline : INT64_MAX);
+    return WAIT_RUNNING;
 }
 
 SWITCH_INLINE wait_state select_wait(choice *s, fiber *f, int *arm, attempt *how, limit *until, weft_exit *why) {
@@ -280,7 +280,11 @@ SWITCH_INLINE wait_state select_wait(choice *s, fiber *f, int *arm, attempt *how
         fiber *opened = WEFT_UNLIKELY(f->then && !f->then_ticket) ? weft__then_open(f) : NULL;
         item next = weft__queue_pop(f->w);
         fiber *to = next_context(f->w, next);
-        if (WEFT_UNLIKELY(!to)) return wait_helping(s, f, arm, how, why);
+        if (WEFT_UNLIKELY(!to)) {
+            wait_state helped = wait_helping(s, f, arm, how, why);
+            if (helped == WAIT_RUNNING) continue;
+            return helped;
+        }
         l.ticket = wait_begin(&f->winner, f->floor); /* A1 */
         *arm = -1;
         *how = CHAN_DONE;

@@ -146,6 +146,8 @@ SWITCH_INLINE bool fiber_suspend(fiber *from, after note) {
 
 /* Nothing is left after all: what was picked to go on with is put back. */
 void weft__leave_not(fiber *f, fiber *picked, item i);
+/* No stack to leave this one for: somebody else has a turn on it.  Of a wait until the deadline, INT64_MAX: none. */
+void weft__help_until(fiber *f, int64_t deadline);
 /* No stack to leave this one for: is the wait over?  If not (WAIT_RUNNING) somebody had a turn; try again. */
 wait_state weft__wait_without_stack(fiber *f, wait_queue *q, int64_t deadline, bool (*have)(void *), void *arg,
                                     weft_exit *why);

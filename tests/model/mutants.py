@@ -39,6 +39,7 @@ SECTIONS = {
     "tree": (None, ["tree"], 100_000),
     "remote": ("alloc/remote_list.h", ["remote"], 100_000),
     "spin": ("alloc/spin.h", ["spin"], 100_000),
+    "chan": (None, ["chan"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------
