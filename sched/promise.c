@@ -112,11 +112,13 @@ bool weft_promise_is_done(weft_promise *p) {
     return weft__queue_done(&p->queue);
 }
 
-weft_exit weft__promise_outcome(weft_promise *p, void **value) {
+static inline weft_exit outcome(weft_promise *p, void **value) {
     if (WEFT_UNLIKELY(!weft_ok(p->exit))) return weft__hold(thread_fiber(), p->exit);
     if (value) *value = p->value;
     return success;
 }
+
+weft_exit weft__promise_outcome(weft_promise *p, void **value) { return outcome(p, value); }
 
 #define LATE FAILED(WEFT_E_TIMEOUT, "weft_promise_await: the promise was not completed in time")
 
@@ -125,27 +127,27 @@ weft_exit weft_promise_await(weft_promise *p, void **value) {
     weft_exit why = success;
     if (!f) {
         weft__queue_wait_thread(&p->queue, INT64_MAX);
-        return weft__promise_outcome(p, value);
+        return outcome(p, value);
     }
     scheduling_point(f);
     if (weft__queue_done(&p->queue)) {
         if (WEFT_UNLIKELY(cancel_point(f)) && !weft_ok(why = weft__look_up(f))) return why;
-        return weft__promise_outcome(p, value);
+        return outcome(p, value);
     }
     waits_for(f, "a promise", p);
-    return wait_on(f, &p->queue, NULL, NULL, NULL, &why) == WAIT_CANCEL ? why : weft__promise_outcome(p, value);
+    return wait_on(f, &p->queue, NULL, NULL, NULL, &why) == WAIT_CANCEL ? why : outcome(p, value);
 }
 
 weft_exit weft_promise_await_until(weft_promise *p, void **value, weft_time t) {
     fiber *f = thread_fiber();
     weft_exit why = success;
-    if (!f) return weft__queue_wait_thread(&p->queue, t) ? weft__promise_outcome(p, value) : LATE;
+    if (!f) return weft__queue_wait_thread(&p->queue, t) ? outcome(p, value) : LATE;
     scheduling_point(f);
     limit until = {.deadline = t, .f = f};
     waits_for(f, "a promise", p);
     wait_state how = wait_on(f, &p->queue, &until, NULL, NULL, &why);
     if (how == WAIT_CANCEL) return why;
-    return how == WAIT_TIMEOUT && !weft__queue_done(&p->queue) ? LATE : weft__promise_outcome(p, value);
+    return how == WAIT_TIMEOUT && !weft__queue_done(&p->queue) ? LATE : outcome(p, value);
 }
 
 weft_exit weft_promise_await_for(weft_promise *p, void **value, weft_duration d) {

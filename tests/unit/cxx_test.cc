@@ -16,6 +16,7 @@
 #include <weft/fork.h>
 #include <weft/kernel.h>
 #include <weft/runtime.h>
+#include <weft/select.h>
 
 static weft_options on(unsigned workers) {
     weft_options o = {};
@@ -266,6 +267,36 @@ TEST(a_fiber_that_moves_inside_a_catch_block_keeps_its_exceptions) {
 }
 
 /* ---- an exception that escapes ------------------------------------------------------------------------ */
+
+/* Channels and select, in another language. */
+struct point {
+    int x;
+    double y;
+};
+WEFT_CHAN(points, point);
+WEFT_CHAN(counts, long);
+static void talks(void *) {
+    points_chan p;
+    counts_chan c;
+    CHECK_EQ(weft_chan_open(&p, 2, WEFT_BLOCK, nullptr, nullptr), WEFT_OK);
+    CHECK_EQ(weft_chan_open(&c, 1, WEFT_LATEST, nullptr, nullptr), WEFT_OK);
+    CHECK(weft_ok(weft_send(p, point{1, 2.5})));
+    int which = -1;
+    point got = {0, 0};
+    long n = 0, seven = 7;
+    CHECK(weft_ok(weft_select(&which, WEFT_RECEIVE(p, &got), WEFT_RECEIVE(c, &n))));
+    CHECK(which == 0 && got.x == 1 && got.y == 2.5);
+    CHECK(weft_ok(weft_select(&which, WEFT_RECEIVE(p, &got), WEFT_SEND(c, &seven), WEFT_AFTER(weft_s(1)))));
+    CHECK_EQ(which, 1);
+    CHECK_EQ(weft_try_receive(c, &n), WEFT_OK);
+    CHECK_EQ(n, 7);
+    weft_chan_destroy(p);
+    weft_chan_destroy(c);
+}
+TEST(channels_carry_values_of_any_type) {
+    weft_options o = on(2);
+    CHECK_EQ(weft_run(&o, talks, nullptr), WEFT_OK);
+}
 
 static int escapes(int x);
 WEFT_TASK(escapes, int, int);
