@@ -224,7 +224,7 @@ TEST(a_seed_is_a_trace_and_another_is_another) {
 }
 
 #define TRACE "WEFT_TEST_TRACE"
-static void another_process(void *arg) {
+__attribute__((unused)) static void another_process(void *arg) { /* not where programs are emulated */
     setenv(TRACE, arg, 1);
     dup2(2, 1);
     execl("/proc/self/exe", "det_test", "a_trace_on_request", (char *)NULL);
