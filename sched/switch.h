@@ -44,12 +44,11 @@ void weft__select_open(fiber *from, const void *what); /* the same for several q
 SWITCH_INLINE void after_switch(fiber *self, const after *note) {
     if (!note) return;
     after a = *note;
+    if (WEFT_LIKELY(a.kind == AFTER_WAIT)) return leave_open(a.from, a.what);
     switch (a.kind) {
+    case AFTER_WAIT: /* above */
     case AFTER_FREE:
         weft__carrier_put(self->w, a.from);
-        break;
-    case AFTER_WAIT:
-        leave_open(a.from, a.what);
         break;
     case AFTER_YIELD:
         weft__ready_last(self->w, a.from);
