@@ -66,11 +66,34 @@ size_t weft__os_page(void) {
     return n;
 }
 
+/* Where the last large range was, for the next: opened and closed a thousand times, runtimes then lie in one place.  The kernel
+ * would see to that; an emulator (qemu-user) does not, and keeps some megabytes for each place that was ever mapped. */
+#define LARGE ((size_t)64 << 20)
+static _Atomic(void *) large_hint;
+
+static char *map_reserve(void *hint, size_t bytes) {
+    char *p = mmap(hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static char *reserve_again(size_t bytes) {
+    char *hint = bytes < LARGE ? NULL : atom_xchg_ar(&large_hint, NULL), *p = hint ? map_reserve(hint, bytes) : NULL;
+    if (!p || p == hint) return p;
+    munmap(p, bytes);
+    return NULL;
+}
+
 void *weft__os_reserve(size_t bytes, size_t align) {
     size_t whole = bytes + align - weft__os_page();
     if (whole < bytes || weft_fault_point(FAULT_MAP)) return NULL;
-    char *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (raw == MAP_FAILED) return NULL;
+    char *again = reserve_again(bytes);
+    if (again && ((uintptr_t)again & (align - 1)) == 0) {
+        weft_fault_call(FAULT_ERRNO, EINVAL, madvise(again, bytes, MADV_NOHUGEPAGE));
+        return again;
+    }
+    if (again) munmap(again, bytes);
+    char *raw = map_reserve(NULL, whole);
+    if (!raw) return NULL;
     size_t head = (align - ((uintptr_t)raw & (align - 1))) & (align - 1);
     size_t tail = whole - head - bytes;
     char *base = raw + head;
@@ -81,7 +104,10 @@ void *weft__os_reserve(size_t bytes, size_t align) {
     return base;
 }
 
-void weft__os_release(void *base, size_t bytes) { munmap(base, bytes); }
+void weft__os_release(void *base, size_t bytes) {
+    munmap(base, bytes);
+    if (bytes >= LARGE) atom_store_rel(&large_hint, base);
+}
 
 void weft__os_discard(void *base, size_t bytes) {
     weft_fault_call(FAULT_ERRNO, EAGAIN, madvise(base, bytes, MADV_DONTNEED));
