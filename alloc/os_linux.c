@@ -69,7 +69,7 @@ size_t weft__os_page(void) {
 /* Where the last large range was, for the next: opened and closed a thousand times, runtimes then lie in one place.  The kernel
  * would see to that; an emulator (qemu-user) does not, and keeps some megabytes for each place that was ever mapped. */
 #define LARGE ((size_t)64 << 20)
-static _Atomic(void *) large_hint;
+static _Atomic(void *) large_hint; /* a hint: nothing is reached through it, so any order would do */
 
 static char *map_reserve(void *hint, size_t bytes) {
     char *p = mmap(hint, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -11,6 +11,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <weft/test.h>
 #include "alloc/heap.h"
+#include "alloc/mix.h"
 #include "alloc/os.h"
 #include "sched/cause.h"
 #include "sched/clock.h"
@@ -543,10 +544,7 @@ void weft__test_end(weft_test *out) {
 
 uint64_t weft_test_random(weft_test t) {
     t.test->now->random = true;
-    uint64_t x = t.test->random += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
+    return mixed_next(&t.test->random);
 }
 
 weft_exit weft_wait_all_blocked(void) {

@@ -110,30 +110,8 @@ bool weft__known(weft_handle h) {
 
 static bool has_ended(void *s) { return end_done(&((weft_fiber *)s)->task.join); }
 
-typedef struct end_or_time {
-    weft_fiber *s;
-    int64_t deadline;
-} end_or_time;
-
-static bool ended_or_late(void *arg) {
-    end_or_time *e = arg;
-    return has_ended(e->s) || weft__os_now() >= e->deadline;
-}
-
-#define REST_LOOK_NS 1000000 /* deterministic: at rest, look this often for what comes from outside */
-
-static void drive_until(weft_fiber *s, int64_t deadline) {
-    end_or_time e = {s, deadline};
-    while (!ended_or_late(&e)) {
-        weft__det_drive(s->rt, ended_or_late, &e, DET_NOT);
-        int64_t left = deadline - weft__os_now();
-        weft__queue_wait_thread(&s->task.join, deadline - left + (left < REST_LOOK_NS ? left : REST_LOOK_NS));
-    }
-}
-
 static weft_exit await_on_thread(weft_fiber *s, int64_t deadline) {
-    if (s->rt->det && deadline == INT64_MAX) weft__det_drive(s->rt, has_ended, s, DET_WAIT);
-    if (s->rt->det && deadline != INT64_MAX) drive_until(s, deadline);
+    if (s->rt->det) weft__det_drive_for(s->rt, has_ended, s, deadline);
     if (weft__queue_wait_thread(&s->task.join, deadline)) return success;
     return FAILED(WEFT_E_TIMEOUT, "weft_await_for: the fiber has not ended in time");
 }

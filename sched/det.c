@@ -463,6 +463,30 @@ void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_
     }
 }
 
+typedef struct in_time {
+    bool (*until)(void *);
+    void *arg;
+    int64_t deadline;
+} in_time;
+
+static bool is_or_late(void *arg) {
+    const in_time *t = arg;
+    return t->until(t->arg) || weft__os_now() >= t->deadline;
+}
+
+#define REST_LOOK_NS 1000000 /* at rest it looks this often for what comes from outside, and at the time */
+
+void weft__det_drive_for(runtime *rt, bool (*until)(void *), void *arg, int64_t deadline) {
+    if (deadline == INT64_MAX) return weft__det_drive(rt, until, arg, DET_WAIT);
+    in_time t = {until, arg, deadline};
+    _Atomic uint32_t nobody = 0;
+    while (!is_or_late(&t)) {
+        weft__det_drive(rt, is_or_late, &t, DET_NOT);
+        int64_t left = deadline - weft__os_now();
+        if (!until(arg) && left > 0) weft__os_futex_wait(&nobody, 0, left < REST_LOOK_NS ? left : REST_LOOK_NS);
+    }
+}
+
 static const weft_site root_site = {NULL, "main task", "weft_call", 0};
 
 void weft__det_enter(runtime *rt) {

@@ -13,7 +13,11 @@
  *            everything else has but polled for long
  *   loop     at the bottom of its carriers is a loop of its own: whatever a task that ended made ready goes through `line`
  *
- * Everything here is touched by the worker alone, but for `busy` and `wanted`.
+ * Everything here is touched by the worker alone, but for `busy` and `wanted`:
+ *   busy     a lock.  Taken by an RMW of acquire order, given up by a seq_cst store, which is a release: who is the worker next
+ *            sees all that the last one did
+ *   wanted   seq_cst, as that store.  Who wants the turn counts himself before he looks at `busy`, and who gives it up looks at
+ *            `wanted` after his store: one of the two sees the other.  Who rests is woken through the idle mask, as by work
  *
  * Rejected: an executor of its own beside the parallel one (two implementations of every wait, of which one is tested); one
  * thread per runtime (a schedule is then the kernel's matter wherever the two meet, and a debugger has to follow).
@@ -79,6 +83,8 @@ weft_exit weft__det_call(runtime *rt, void (*fn)(void *), void *arg);
 /* Be the worker until until(arg), which any thread may ask, or until nothing can go on.  At rest the turn passes to another
  * thread that wants it. */
 void weft__det_drive(runtime *rt, bool (*until)(void *), void *arg, det_rest at_rest);
+/* The same, at most until a time of the real clock; INT64_MAX: without end.  At rest it waits. */
+void weft__det_drive_for(runtime *rt, bool (*until)(void *), void *arg, int64_t deadline);
 /* Wait until all others do. */
 weft_exit weft__det_blocked(fiber *f);
 

@@ -2,19 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/explore.h"
 #include "alloc/heap.h"
+#include "alloc/mix.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- random numbers (splitmix64: Steele, Lea, Flood 2014) --------------------------------------------- */
-
-static uint64_t mixed(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
-static uint64_t next_random(explorer *e) { return mixed(e->rng += UINT64_C(0x9e3779b97f4a7c15)); }
+static uint64_t next_random(explorer *e) { return mixed_next(&e->rng); }
 
 static uint32_t below(explorer *e, uint32_t n) { return (uint32_t)((next_random(e) >> 32) * n >> 32); }
 

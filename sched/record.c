@@ -1,6 +1,7 @@
 /* sched/record.c -- records of scheduling points.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/record.h"
+#include "alloc/mix.h"
 #include "alloc/os.h"
 #include "sched/det.h"
 #include "sched/spawn.h"
@@ -60,20 +61,17 @@ uint64_t weft__record_name(const fiber *f) {
     return f->strand ? 0 : RECORD_ROOT;
 }
 
-static uint64_t mixed(uint64_t x) {
-    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return (x ^ x >> 31) | UINT64_C(1) << 63;
-}
+/* Never 0, nor RECORD_ROOT. */
+static uint64_t name_made_of(uint64_t x) { return mixed(x) | UINT64_C(1) << 63; }
 
 /* A fiber's children are counted by itself; the others', which have no name, by nobody. */
 uint64_t weft__record_child(runtime *rt, fiber *f) {
-    if (!f) return mixed(atom_add_rlx(&rt->births, 1) << 1 | 1);
+    if (!f) return name_made_of(atom_add_rlx(&rt->births, 1) << 1 | 1);
     uint64_t name = weft__record_name(f);
     if (!name) return 0;
     spawn_more *m = f->self ? atom_load_acq(&f->self->more) : NULL;
     uint64_t n = m ? m->births++ : atom_add_rlx(&rt->births, 1);
-    return mixed(mixed(name) + n);
+    return name_made_of(mixed(name) + n);
 }
 
 /* ---- points ------------------------------------------------------------------------------------------- */

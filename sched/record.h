@@ -8,6 +8,9 @@
  * scheduling point in the order in which the fibers came to them, with the worker each was on.  The order is that of one
  * counter.  When the file is full the rest is missing, and the header says so.
  *
+ * Each entry is written by who got its number from `n`, once; nobody reads it before the process has ended or the runtime is closed.
+ * The count is acquire and release, so that along the chain of numbers the order is that of causes, too.
+ *
  * Followed, each entry lets its fiber run from the point where it stands to its next one.  What the record does not say:
  *   - two operations on two workers that overlap are in the order in which they began, not in that of their effects
  *   - forked children that other workers took: neither that they were taken nor the points they came to; and fibers that they

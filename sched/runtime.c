@@ -339,29 +339,16 @@ static bool all_ended(void *arg) {
     return weft__drained(rt) && atom_load_acq(&rt->roots) == 0;
 }
 
-#define REST_LOOK_NS 1000000 /* deterministic: at rest, look this often for what comes from outside */
-
-typedef struct ending {
-    runtime *rt;
-    int64_t until;
-} ending;
-
-static bool ended_or_late(void *arg) {
-    ending *e = arg;
-    return all_ended(e->rt) || weft__os_now() >= e->until;
-}
-
 /* False: not within d ns. */
 static bool ends_within(runtime *rt, int64_t d) {
     int64_t until = weft__os_now() + d;
+    if (rt->det) weft__det_drive_for(rt, all_ended, rt, until);
     for (;;) {
         uint32_t seen = atom_load_acq(&rt->drain);
-        if (rt->det) weft__det_drive(rt, ended_or_late, &(ending){rt, until}, DET_NOT);
         if (all_ended(rt)) return true;
         int64_t left = until - weft__os_now();
         if (left <= 0) return false;
-        int64_t look = rt->det ? REST_LOOK_NS : DRAIN_LOOK_NS;
-        weft__os_futex_wait(&rt->drain, seen, left < look ? left : look);
+        weft__os_futex_wait(&rt->drain, seen, left < DRAIN_LOOK_NS ? left : DRAIN_LOOK_NS);
     }
 }
 

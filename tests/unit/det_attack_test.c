@@ -4,7 +4,11 @@
 #include "test.h"
 #include "alloc/heap.h"
 #include "alloc/san.h"
+#include "sched/det.h"
+#include "sched/registry.h"
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <weft/cancel.h>
@@ -13,6 +17,7 @@
 #define DET(...) WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, __VA_ARGS__)
 
 static volatile bool flag;
+static _Atomic unsigned polled; /* how often anybody has, in this run */
 
 static int setter(int x);
 WEFT_TASK(setter, int, int);
@@ -31,7 +36,10 @@ static void (*poll)(void);
 static int poller(int x);
 WEFT_TASK(poller, int, int);
 static int poller(int x) {
-    while (!flag) poll();
+    while (!flag) {
+        atomic_fetch_add(&polled, 1);
+        poll();
+    }
     return x;
 }
 
@@ -63,7 +71,7 @@ static void for_a_child(void) {
 
 static void *briefly(void *arg, weft_offload_call *call) {
     (void)call;
-    usleep(1000);
+    while (atomic_load(&polled) < 300) sched_yield(); /* they are at it, and go on */
     return arg;
 }
 static int offloader(int x);
@@ -97,6 +105,7 @@ static void for_time(void) {
 
 static void begin(void *body) {
     flag = false;
+    atomic_store(&polled, 0);
     ((void (*)(void))body)();
 }
 
@@ -216,6 +225,13 @@ static void completes(void *arg) {
     (void)arg;
     weft_promise_complete(&promise, NULL);
 }
+/* Another thread drives it, and has nothing to do. */
+static bool rests(weft_runtime *handle) {
+    runtime *in = weft__registry_enter(handle);
+    bool does = atom_load_seq(&in->det->busy) && idle_is_set(&in->idle, 0);
+    weft__registry_leave(handle);
+    return does;
+}
 TEST(a_thread_that_only_waits_gives_its_turn_to_a_call) {
     pthread_t thread;
     CHECK_EQ(weft_open(&DET(.seed = 0), &rt), WEFT_OK);
@@ -223,7 +239,7 @@ TEST(a_thread_that_only_waits_gives_its_turn_to_a_call) {
         weft_promise_init(&promise);
         CHECK(weft_ok(weft_spawn_with(&awaited, awaiter, ((weft_spawn_options){.runtime = rt}), 1)));
         CHECK_EQ(pthread_create(&thread, NULL, awaits, NULL), 0);
-        usleep(i % 2 ? 2000 : 0);
+        while (i % 2 && !rests(rt)) sched_yield();
         CHECK_EQ(weft_call(rt, completes, NULL), WEFT_OK);
         pthread_join(thread, NULL);
         weft_drop(awaited);
