@@ -52,6 +52,7 @@ struct slab_cache {
 
 struct slab_pool {
     size_t object_bytes;
+    bool user_poisons;
     spin lock;
     slab_cache *idle; /* closed, waiting to be opened again */
     slab_cache *all;
@@ -76,7 +77,7 @@ static void chunk_shape(size_t object_bytes, uint32_t *first, uint32_t *count) {
 
 /* What a free list uses of an object; the rest is poisoned. */
 static void hide(const slab_cache *c, void *object) {
-    san_poison((char *)object + sizeof(remote_node), c->object_bytes - sizeof(remote_node));
+    if (!c->pool->user_poisons) san_poison((char *)object + sizeof(remote_node), c->object_bytes - sizeof(remote_node));
 }
 
 /* ---- get and put ---------------------------------------------------------------------------- */
@@ -163,6 +164,8 @@ weft_err weft__slab_pool_open(slab_pool **out, size_t bytes) {
     *out = p;
     return WEFT_OK;
 }
+
+void weft__slab_pool_user_poisons(slab_pool *p) { p->user_poisons = true; }
 
 static slab_cache *cache_make(slab_pool *p) {
     slab_cache *c = weft__heap_alloc(sizeof *c, WEFT__LINE);

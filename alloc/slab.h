@@ -6,7 +6,7 @@
  * masking the address, names the cache it came from, and a free on another thread goes home.
  *
  * Memory of a free object stays mapped until the pool closes.  Its first 8 bytes are the free list's;
- * under ASan the rest is poisoned.
+ * under ASan the rest is poisoned, unless the pool leaves that to its user.
  *
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_ALLOC_SLAB_H
@@ -21,6 +21,9 @@ typedef struct slab_cache slab_cache; /* one a worker */
 /* Objects of `bytes` (16 to 4096, else WEFT_E_INVALID), aligned to 16; if bytes is a multiple of 64, to
  * 64; of 128, to 128. */
 weft_err weft__slab_pool_open(slab_pool **out, size_t bytes);
+/* Nothing of the pool's free objects is poisoned but what the user poisons before a put (a get lifts it all): for objects
+ * of which others read some words at any time.  Before the first cache is opened. */
+void weft__slab_pool_user_poisons(slab_pool *p);
 /* pre: every cache is closed (else aborts with a text) and no thread still frees; live objects vanish. */
 void weft__slab_pool_close(slab_pool *p);
 slab_cache *weft__slab_cache_open(slab_pool *p); /* NULL: no memory */

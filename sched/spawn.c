@@ -59,7 +59,15 @@ static WEFT_COLD void tell_unobserved(runtime *rt, weft_fiber *s) {
     if (rt->on_unobserved && !(atom_load_rlx(&s->asked) & ASKED_SEEN)) rt->on_unobserved(rt->hook_arg, s->exit, spawn_name(s));
 }
 
-/* Give the block back; its id, 0, and its word stay readable for stale handles. */
+/* All of a free block but its id, its word and what the free list uses: stale handles read those at any time, also while
+ * the block is being given back, so they are never poisoned, not for a moment. */
+static inline void hide_block(weft_fiber *s, size_t bytes) {
+    char *word = (char *)&s->task.join, *after = word + sizeof s->task.join, *body = (char *)(&s->id + 1);
+    san_poison(body, (size_t)(word - body));
+    san_poison(after, (size_t)((char *)s + bytes - after));
+}
+
+/* Give the block back. */
 void weft__block_free(weft_fiber *s) {
     runtime *rt = s->rt;
     if (WEFT_UNLIKELY(!weft_ok(s->exit))) {
@@ -72,17 +80,18 @@ void weft__block_free(weft_fiber *s) {
     unsigned c = s->size_class;
     fiber *f = thread_fiber();
     atom_store_rlx(&s->id, 0);
+    hide_block(s, block_bytes[c]);
     if (f && f->w->rt == rt && f->w->blocks[c])
         weft__slab_put(f->w->blocks[c], s);
     else
         weft__slab_put_foreign(s);
-    san_unpoison(&s->id, sizeof s->id);
-    san_unpoison(&s->task.join, sizeof s->task.join);
 }
 
 bool weft__spawn_open(runtime *rt) {
-    for (unsigned c = 0; c < SPAWN_CLASSES; c++)
+    for (unsigned c = 0; c < SPAWN_CLASSES; c++) {
         if (weft__slab_pool_open(&rt->blocks[c], block_bytes[c]) != WEFT_OK) return false;
+        weft__slab_pool_user_poisons(rt->blocks[c]);
+    }
     return true;
 }
 

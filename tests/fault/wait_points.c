@@ -178,7 +178,10 @@ static void locals(void) {
     bool is_set = FINE_ERR(weft_local_set(&merged, &even));
     if (is_set) take();
     for (int i = 0; i < 3; i++) FINE(weft_spawn(&f[i], has_locals, i));
-    if (f[0].handle.fiber && !weft_is_done(f[0])) CHECK_EQ(weft_local_join(f[0].handle), WEFT_E_BUSY);
+    if (f[0].handle.fiber) {
+        weft_err early = weft_local_join(f[0].handle);
+        if (!weft_is_done(f[0])) CHECK_EQ(early, WEFT_E_BUSY);
+    }
     for (int i = 0; i < 3; i++) {
         if (!f[i].handle.fiber) continue;
         FINE(UNTIL_ENDED(f[i], has_locals, NULL));

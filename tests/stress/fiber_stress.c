@@ -455,6 +455,40 @@ TEST(never_more_fibers_than_allowed_and_every_spawner_has_its_turn) {
     }
 }
 
+/* ---- stale handles ------------------------------------------------------------------------------------- */
+
+enum { TURNS = 20 * LEAVES };
+static weft_handle stale[TURNS];
+static atomic_int n_stale;
+
+/* One block, or a few, are freed and used again all the time. */
+static void turns_over(void *arg) {
+    (void)arg;
+    for (int i = 0; i < TURNS; i++) {
+        leaf_fiber f;
+        CHECK(weft_ok(weft_spawn(&f, leaf, i)));
+        CHECK(weft_ok(weft_await(f, leaf, NULL)));
+        stale[i] = f.handle;
+        CHECK_EQ(weft_drop(f), WEFT_OK);
+        atomic_store(&n_stale, i + 1);
+    }
+}
+static void *asks_the_stale(void *arg) {
+    int n;
+    while ((n = atomic_load(&n_stale)) < TURNS)
+        if (n) CHECK_EQ(weft_fiber_drop(stale[n - 1]), WEFT_E_STALE);
+    return arg;
+}
+/* Under ASan also: the words that such a question reads are never poisoned, not for a moment. */
+TEST(stale_handles_may_be_asked_while_their_blocks_are_given_back) {
+    pthread_t t[THREADS];
+    CHECK_EQ(weft_open(&WEFT_OPTIONS(.workers = 2), &rt), WEFT_OK);
+    for (int k = 0; k < THREADS; k++) CHECK_EQ(pthread_create(&t[k], NULL, asks_the_stale, NULL), 0);
+    CHECK_EQ(weft_call(rt, turns_over, NULL), WEFT_OK);
+    for (int k = 0; k < THREADS; k++) pthread_join(t[k], NULL);
+    CHECK_EQ(weft_close(rt), WEFT_OK);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) base_seed = strtoull(argv[1], NULL, 0);
     if (argc > 2) programs = atoi(argv[2]);
