@@ -78,7 +78,7 @@ static bool deadlock(worker *w) {
     static const weft_cause time = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
         "time never advanced: everything that is left waits, some of it for a time, and nobody is left to advance the clock");
     runtime *rt = w->rt;
-    bool armed = weft__clock_armed(rt) != 0;
+    bool armed = rt->was_armed;
     if (!rt->in_run || (armed && !time_stands(rt)) || !rt->was_unfinished || rt->deadlocked > 1) return false;
     stop_all(rt, armed ? &time : &nothing);
     return true;
@@ -95,10 +95,12 @@ static bool act(worker *w) {
 static runtime *runtime_of(idle *d) { return (runtime *)((char *)d - offsetof(runtime, idle)); }
 
 /* What comes from outside is announced, counted, made public and then no longer announced, in this order: counted just
- * now, it is announced, or will be found. */
+ * now, it is announced, or will be found.  A timer is looked for here, and not when there is rest: a sleeper whose time has
+ * come is awake, which the look notices (Q6), before the timer is gone; afterwards it may be gone and the look over. */
 bool weft__quiet_expects(idle *d) {
     runtime *rt = runtime_of(d);
     rt->was_unfinished = unfinished(rt);
+    rt->was_armed = weft__clock_armed(rt) != 0;
     return atom_load_seq(&rt->foreign);
 }
 

@@ -64,7 +64,7 @@ static void unlink_timer(timeline *l, timer *t) {
         cut(t);
         l->root = meld(l->root, rest);
     }
-    atom_store_rlx(&l->count, timeline_count(l) - 1);
+    atom_store_rel(&l->count, timeline_count(l) - 1);
     atom_store_rlx(&t->home, 0);
 }
 

@@ -66,8 +66,8 @@ static inline bool timeline_pop_one(timeline *l, int64_t limit, timer_fire *fire
     return weft__timeline_pop_one(l, limit, fire, arg);
 }
 
-/* Timers armed.  Any thread; relaxed. */
-static inline size_t timeline_count(const timeline *l) { return atom_load_rlx(&l->count); }
+/* Timers armed.  Any thread.  Acquire, with the release in each that takes one out, as wheel_count. */
+static inline size_t timeline_count(const timeline *l) { return atom_load_acq(&l->count); }
 
 /* Is everything this file says true?  Takes the lock; walks all timers. */
 static inline bool timeline_audit(timeline *l) { return weft__timeline_audit(l); }

@@ -113,7 +113,7 @@ static void fire_slot(wheel *w, unsigned *budget, timer_fire *fire, void *arg) {
         timer *t = timer_of(slot->next);
         ahead = prefetch(slot, ahead);
         wheel_remove(w, t);
-        atom_store_rlx(&w->count, wheel_count(w) - 1);
+        atom_store_rel(&w->count, wheel_count(w) - 1); /* wheel_count */
         atom_store_rlx(&t->home, (uintptr_t)w | TIMER_FIRED);
         fire(t, arg);
     }

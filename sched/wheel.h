@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) bool wheel_arm(wheel *w, timer *t, 
 /* Undo wheel_link.  Lock held.  The last access to t is the store of home (C3). */
 static inline __attribute__((always_inline)) void wheel_unlink(wheel *w, timer *t) {
     wheel_remove(w, t);
-    atom_store_rlx(&w->count, atom_load_rlx(&w->count) - 1);
+    atom_store_rel(&w->count, atom_load_rlx(&w->count) - 1); /* wheel_count */
     atom_store_rel(&t->home, 0); /* C3 */
 }
 
@@ -157,8 +157,8 @@ static inline int64_t wheel_next(const wheel *w) {
     return next > INT64_MAX / WHEEL_TICK_NS ? INT64_MAX : (int64_t)(next * WHEEL_TICK_NS);
 }
 
-/* Timers armed.  Any thread; relaxed. */
-static inline size_t wheel_count(const wheel *w) { return atom_load_rlx(&w->count); }
+/* Timers armed.  Any thread.  Acquire: who sees that the last is gone, sees what whoever took it out did before: that it is awake (sched/quiet.c). */
+static inline size_t wheel_count(const wheel *w) { return atom_load_acq(&w->count); }
 
 /* Fire what is due at `now`; returns how many.  Any thread, not under the lock, several at once too.  Nothing due is
  * two loads; so call it whenever the time was read anyway: that keeps the wheel's `now` near, and timers that are armed

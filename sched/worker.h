@@ -141,7 +141,7 @@ struct runtime {
     timeline timeline;
     slab_pool *limits;       /* constant after start */
     _Atomic uint64_t claims; /* sleepers about to wake, ever */
-    bool was_unfinished;     /* under quiet_lock: at the last look for rest */
+    bool was_unfinished, was_armed; /* under quiet_lock: at the last look for rest */
     spin quiet_lock;         /* who looks whether all is at rest; the next two */
     struct advance *advance; /* a manual clock is being advanced */
     unsigned deadlocked;     /* how often everything was told to stop because of it */

@@ -3,7 +3,8 @@
  * Public work is a count `q`, as in idle_model.c; its items are run, and end.  The one outside injects items: some
  * unannounced, some as the end of announced work, as an offload does: inject, then foreign_ends.  With P_AGAIN an item begins
  * such work itself, which comes back as the next item.  The action at rest makes an item ready on the worker that acts, which
- * runs it; so time would step.
+ * runs it; so time would step, or a deadlock be called.  With P_TIMERS worker 1 wakes by itself at some time and runs what a
+ * timer made ready; while one is armed nothing is to be done at rest.
  *
  * What must hold: when the action is done nothing runs, no announced work is out or unfinished, and what was injected before
  * the look has ended; in the end the action was done as often as it is due, and all work is.  (Who misses it sleeps for ever.)
@@ -14,26 +15,27 @@
 #include <string.h>
 
 enum { WORKERS_MAX = 2 };
-enum { P_WORKERS, P_ITEMS, P_FOREIGN, P_AGAIN, P_ACTIONS, P_PARKED, P_ROUNDS };
+enum { P_WORKERS, P_ITEMS, P_FOREIGN, P_AGAIN, P_ACTIONS, P_PARKED, P_ROUNDS, P_TIMERS };
 
 static idle d;
 static _Atomic uint64_t moves;
 static spin lock;
-static _Atomic uint32_t q, permit[WORKERS_MAX], foreign, request, ended, acted;
+static _Atomic uint32_t q, permit[WORKERS_MAX], foreign, request, ended, acted, armed;
 
 static struct {
     uint64_t at[WORKERS_MAX + 1];  /* as in idle_model.c */
     uint64_t running, unfinished; /* items that run; announced work that has not come back and ended */
     uint64_t injected, must[WORKERS_MAX];
     uint64_t ready[WORKERS_MAX]; /* made so by an action; the worker's own */
-} p; /* the_model.plain; for the checks, but `ready` */
+    uint64_t was_armed;          /* as in sched/quiet.c; under the lock */
+} p; /* the_model.plain; for the checks, but `ready` and `was_armed` */
 
 /* Mutants by flag. */
 static bool no_lock, bit_kept, no_second_look, once, foreign_last, no_moves, changed_unmoved, claim_unmoved,
-    no_last_moves, not_changed, no_work_look, no_asleep_look;
+    no_last_moves, not_changed, no_work_look, no_asleep_look, armed_last;
 
 static unsigned param(int i) { return (unsigned)model_instance_->param[i]; }
-static unsigned items(void) { return param(P_ITEMS) + param(P_FOREIGN) + param(P_AGAIN); }
+static unsigned items(void) { return param(P_ITEMS) + param(P_FOREIGN) + param(P_AGAIN) + param(P_TIMERS); }
 
 void weft__os_yield(void) {}
 
@@ -48,6 +50,7 @@ static void setup(void) {
     atomic_init(&request, param(P_FOREIGN));
     atomic_init(&ended, 0);
     atomic_init(&acted, 0);
+    atomic_init(&armed, param(P_TIMERS));
     for (unsigned i = 0; i < WORKERS_MAX; i++) atomic_init(&permit[i], 0);
     memset(&p, 0, sizeof p);
     p.unfinished = param(P_FOREIGN);
@@ -82,25 +85,33 @@ void weft__idle_claimed(idle *x) {
 
 static bool over(void) { return model_peek(&ended) == items() && model_peek(&acted) == param(P_ACTIONS); }
 
-static bool awake(void *mine) { return model_peek((_Atomic uint32_t *)mine) != 0 || over(); }
+static bool awake(void *mine) {
+    bool on_time = mine == &permit[1] && model_peek(&armed);
+    return on_time || model_peek((_Atomic uint32_t *)mine) != 0 || over();
+}
 
 bool weft__idle_sleep(idle *x, unsigned worker) {
     (void)x;
     forget(worker, 1);
     model_await(awake, &permit[worker]);
-    if (!atom_load_acq(&permit[worker])) model_exit(); /* the end */
+    if (!atom_load_acq(&permit[worker])) {
+        if (worker == 1 && atom_load_rlx(&armed)) return false; /* its time has come */
+        model_exit(); /* the end */
+    }
     atom_store_rlx(&permit[worker], 0);
     return true;
 }
 
 bool weft__quiet_expects(idle *x) {
     (void)x;
+    p.was_armed = atom_load_acq(&armed); /* = sched/wheel.h:wheel_count */
     return !foreign_last && atom_load_seq(&foreign); /* = sched/quiet.c:weft__quiet_expects */
 }
 
 bool weft__quiet_act(idle *x, unsigned worker) {
     (void)x;
     if (foreign_last && atom_load_seq(&foreign)) return false;
+    if (armed_last ? atom_load_acq(&armed) : p.was_armed) return false;
     if (atom_load_seq(&acted) == param(P_ACTIONS)) return false;
     model_check(p.running == 0);
     model_check(p.unfinished == 0);
@@ -178,6 +189,14 @@ static void outsider(void) {
     }
 }
 
+/* = sched/wheel.c: one is taken out by a worker that is awake */
+static bool fire(unsigned self) {
+    if (self != 1 || !param(P_TIMERS) || !atom_load_rlx(&armed)) return false;
+    p.running++;
+    atom_store_rel(&armed, atom_load_rlx(&armed) - 1); /* = sched/wheel.h:wheel_unlink */
+    return true;
+}
+
 static bool take(void) {
     uint32_t n = atom_load_seq(&q);
     while (n > 0)
@@ -211,13 +230,13 @@ static void run_ready(unsigned self) {
 
 static void worker(unsigned self) {
     bool searching = true;
+    bool permit_got = false;
     if (param(P_PARKED) >> self & 1)
-        weft__idle_sleep(&d, self);
-    else
-        idle_search(&d);
+        while (!(permit_got = weft__idle_sleep(&d, self)) && !idle_claim(&d, self)) {} /* = the end of idle_park */
+    if (!permit_got) idle_search(&d);
     for (unsigned i = 0; i < param(P_ROUNDS); i++) {
         p.at[self] = i;
-        if (searching && (p.ready[self] || take())) {
+        if (searching && (p.ready[self] || fire(self) || take())) {
             bool ready = p.ready[self];
             forget(self, ready ? 8 : 9);
             idle_found(&d);
@@ -249,7 +268,8 @@ static void thread(unsigned self) {
 static void finish(void) { model_check(over()); }
 
 static const model_instance instances[] = {
-    /* workers + 1 threads: {workers, items unannounced, announced, begun by items, actions, mask of those asleep, rounds} */
+    /* workers + 1 threads: {workers, items unannounced, announced, begun by items, actions, mask of those asleep, rounds,
+     * timers of worker 1} */
     {.name = "one-worker", .threads = 2, .param = {1, 1, 0, 0, 1, 0, 6}},
     {.name = "one-worker-announced", .threads = 2, .param = {1, 0, 1, 0, 1, 0, 6}},
     {.name = "one-worker-again", .threads = 2, .param = {1, 0, 1, 1, 2, 0, 8}, .sc = true},
@@ -262,6 +282,7 @@ static const model_instance instances[] = {
     {.name = "announced-both-awake", .threads = 3, .param = {2, 0, 1, 0, 1, 0, 2}, .sc = true},
     {.name = "all-asleep", .threads = 3, .param = {2, 0, 1, 0, 1, 3, 3}, .sc = true},
     {.name = "announced-again", .threads = 3, .param = {2, 0, 1, 1, 1, 3, 4}, .sc = true},
+    {.name = "timer", .threads = 3, .param = {2, 0, 0, 0, 1, 2, 3, 1}},
     {0},
 };
 
@@ -277,6 +298,7 @@ static const model_mutant mutants[] = {
     {"no-last-look-at-moves", "announced", &no_last_moves, NULL, NULL, NULL},
     {"nobody-told", "all-asleep", &not_changed, NULL, NULL, NULL},
     {"no-look-for-work", "one-worker-announced", &no_work_look, NULL, NULL, NULL},
+    {"timer-looked-for-last", "timer", &armed_last, NULL, NULL, NULL},
     {"no-look-at-others", "announced-both-awake", &no_asleep_look, NULL, NULL, NULL},
     {0},
 };
