@@ -116,8 +116,9 @@ typedef struct weft_gate {
     weft_promise opened;
 } weft_gate;
 
+/* Before anybody knows it.  [any thread] [never suspends] */
 static inline void weft_gate_init(weft_gate *g) { weft_promise_init(&g->opened); }
-/* [any thread] [never suspends] */
+/* [any thread] [never suspends; a scheduling point] */
 static inline void weft_gate_open(weft_gate *g) { weft_promise_complete(&g->opened, 0); }
 /* {OK}, or the interrupt.  [cancellation point] */
 static inline weft_exit weft_gate_wait(weft_gate *g) { return weft_promise_await(&g->opened, 0); }
@@ -128,11 +129,12 @@ typedef struct weft_sequencer {
     weft_gate turn[WEFT_SEQUENCE_MOST + 1];
 } weft_sequencer;
 
+/* Before anybody knows it.  [any thread] [never suspends] */
 WEFT_API void weft_sequencer_init(weft_sequencer *s);
 /* Wait for turn n, 0 to WEFT_SEQUENCE_MOST - 1.  {OK}; WEFT_E_INVALID; or the interrupt, then the turn is not taken.
  * [cancellation point] */
 WEFT_API weft_exit weft_turn_begin(weft_sequencer *s, unsigned n);
-/* Turn n is over; n + 1 may begin.  [any thread] [never suspends] */
+/* Turn n is over; n + 1 may begin.  [any thread] [never suspends; a scheduling point] */
 WEFT_API void weft_turn_end(weft_sequencer *s, unsigned n);
 
 /* ---- below: how the above is made --------------------------------------------------------------------- */

@@ -127,14 +127,14 @@ typedef struct weft_spawn_options {
 #define weft_expect(f, name, out) weft__expect(name##__await((f), (out)))
 
 /* The handle is not used any more.  Nobody may be awaiting through it.
- * Returns WEFT_E_STALE if it was dropped before.  [any thread] [never suspends] */
+ * Returns WEFT_E_STALE if it was dropped before.  [any thread] [never suspends; a scheduling point] */
 #define weft_drop(f) weft_fiber_drop((f).handle)
 
 /* The fiber belongs to the runtime from now on, not to its scope, and the handle is not used any more.
  * Returns WEFT_E_STALE if it was dropped before.  [in the fiber's scope] [never suspends] */
 #define weft_detach(f) weft_fiber_detach((f).handle)
 
-/* Has it ended?  false for a stale handle.  [any thread] [never suspends] */
+/* Has it ended?  false for a stale handle.  [any thread] [never suspends; a scheduling point] */
 #define weft_is_done(f) weft_fiber_is_done((f).handle)
 
 /* The caller, spawned with .ready, has come far enough for its spawner to go on.  A no-op otherwise, and the second time.

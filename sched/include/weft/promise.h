@@ -41,7 +41,7 @@ WEFT_API weft_err weft_promise_external(weft_promise *p, weft_runtime *rt);
 
 /* Complete it: with a value, or as a failure (an exit that is not ok, whose cause the promise holds until it is dropped).
  * Errors: WEFT_E_TWICE (it was completed before, and stays as it is), WEFT_E_INVALID (fail with ok).
- * [any thread] [never suspends] */
+ * [any thread] [never suspends; a scheduling point] */
 WEFT_API weft_err weft_promise_complete(weft_promise *p, void *value);
 WEFT_API weft_err weft_promise_fail(weft_promise *p, weft_exit e);
 
