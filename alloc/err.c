@@ -41,6 +41,7 @@ const char *weft_err_text(weft_err err) {
     case WEFT_E_MODE: return "the runtime's clock is of another kind; choose it with .clock when opening the runtime";
     case WEFT_E_BROKEN: return "the promise was given up without a value; whoever had to complete it failed to";
     case WEFT_E_WOULDBLOCK: return "it cannot be done without waiting; try again later, or use the form that waits";
+    case WEFT_E_NOT_HELD: return "the lock is not held by the caller; unlock what the same fiber or thread has locked, once";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

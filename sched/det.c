@@ -505,7 +505,7 @@ void weft__det_enter(runtime *rt) {
 
 weft_exit weft__det_leave(runtime *rt) {
     fiber *f = rt->det->root;
-    weft__check_joined(f, &rt->det->task, &f->root);
+    check_over(f, &rt->det->task, &f->root, 0);
     weft__task_ends(f);
     weft_exit e = f->exit;
     weft__ctx_fini(&f->ctx);

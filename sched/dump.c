@@ -21,6 +21,7 @@
 #include "alloc/heap.h"
 #include "sched/cancel.h"
 #include "sched/clock.h"
+#include "sched/mutex.h"
 #include "sched/registry.h"
 #include "sched/thread.h"
 #include <inttypes.h>
@@ -43,6 +44,7 @@ typedef uintptr_t __attribute__((may_alias)) any_word;
 typedef uint16_t __attribute__((may_alias)) any_half;
 
 static RACY uintptr_t peek(const volatile void *p) { return *(const volatile any_word *)p; }
+static RACY uint32_t peek_32(const volatile uint32_t *p) { return *p; }
 static RACY uint16_t peek_16(const volatile void *p) { return *(const volatile any_half *)p; }
 static RACY uint8_t peek_8(const volatile void *p) { return *(const volatile uint8_t *)p; }
 
@@ -164,7 +166,8 @@ typedef struct row {
     uint32_t parent, child, next, last; /* the tree; last child */
     uint32_t name, who_name, why;       /* offsets in dump.names; 0: none */
     uint32_t like, same;                /* the first of those like it; how many these are */
-    uint32_t target;                    /* the row it awaits */
+    uint32_t target;                    /* the row it awaits, or that holds the mutex it waits for */
+    uint32_t locks;                     /* that it holds */
     uint32_t live;                      /* NODE: its fibers */
     uint16_t worker;
     uint8_t kind, state, asked, flags;
@@ -186,6 +189,9 @@ typedef struct dump {
     uint32_t last_name_at;
     uint32_t *by_block;    /* rows by the address of their blocks */
     uint32_t by_block_room; /* a power of two; 0: no memory */
+    const fiber *last_holder; /* of a mutex, that was looked for among the rows, */
+    uint32_t last_holder_at;  /* and found here */
+    bool outside;             /* a mutex that is waited for is held by something else than a fiber of rt */
 } dump;
 
 static row *row_at(const dump *d, uint32_t i) { return &d->chunks[i / CHUNK_ROWS][i % CHUNK_ROWS]; }
@@ -328,6 +334,7 @@ static void look_at_stack(dump *d, row *r) {
     r->waits_for = (const char *)peek(&f->waits_for);
     r->waits_on = (const void *)peek(&f->waits_on);
     r->masked = peek_16(&f->floor) != 0;
+    r->locks = peek_32(&f->pub.locks);
     wait_state how = wait_state_of(atom_load_acq(&f->winner));
     if (is_running(d->rt, f, &r->worker))
         r->state = IS_RUNNING;
@@ -455,6 +462,30 @@ static void index_blocks(dump *d) {
 
 static bool waits(const row *r, const char *what) { return r->waits_for && strcmp(r->waits_for, what) == 0; }
 
+/* Blocks of spawned fibers are found quickly; for others all rows are looked at, once for many that wait for one. */
+static uint32_t row_of_fiber(dump *d, const fiber *f) {
+    if (f == d->last_holder) return d->last_holder_at;
+    uint32_t i = 1;
+    while (i < d->n && (row_at(d, i)->f != f || row_at(d, i)->kind == ROW_NODE || row_at(d, i)->state == IS_GONE)) i++;
+    d->last_holder = f;
+    return d->last_holder_at = i < d->n ? i : NONE;
+}
+
+/* Who holds the mutex that r waits for.  The wait is not over before `lookers` is 0 (sched/mutex.c, let_look): until then the
+ * mutex is there. */
+static uint32_t holder_for(dump *d, row *r) {
+    uintptr_t holder = 0;
+    atom_add_seq(&d->rt->lookers, 1);
+    wait_state how = wait_state_of(atom_load_seq(&r->f->winner));
+    bool still = how == WAIT_OPEN && peek(&r->f->waits_for) == (uintptr_t)weft__waits_for_mutex &&
+                 peek(&r->f->waits_on) == (uintptr_t)r->waits_on;
+    if (still) holder = weft__mutex_holder(r->waits_on);
+    atom_sub_seq(&d->rt->lookers, 1);
+    uint32_t i = holder ? row_of_fiber(d, (const fiber *)holder) : NONE;
+    if (still && i == NONE) d->outside = true; /* nobody: one who was woken is on the way, and at rest that is not one of rt's */
+    return i;
+}
+
 static uint32_t awaited_by(const dump *d, const row *r) {
     if (!d->by_block_room || !r->waits_on || !(waits(r, "the end of") || waits(r, "the start of"))) return NONE;
     return *slot_of(d, r->waits_on);
@@ -483,7 +514,7 @@ static void resolve(dump *d) {
         if (!r->f) continue;
         uint32_t target = awaited_by(d, r);
         if (r->state != IS_WAITING && waits_unopened(d, r, target)) r->state = IS_WAITING;
-        if (r->state == IS_WAITING) r->target = target;
+        if (r->state == IS_WAITING) r->target = r->waits_for == weft__waits_for_mutex ? holder_for(d, r) : target;
     }
 }
 
@@ -532,7 +563,7 @@ static uint64_t likeness(const dump *d, const row *r) {
 
 static bool alike(const dump *d, const row *a, const row *b) {
     return a->site == b->site && a->state == b->state && a->flags == b->flags && a->who == b->who &&
-           (a->asked & ASKED_ANY) == (b->asked & ASKED_ANY) && a->masked == b->masked &&
+           (a->asked & ASKED_ANY) == (b->asked & ASKED_ANY) && a->masked == b->masked && a->locks == b->locks &&
            (a->state != IS_WAITING || a->waits_for == b->waits_for) &&
            strcmp(name_at(d, a->name), name_at(d, b->name)) == 0;
 }
@@ -574,6 +605,8 @@ static void dump_begin(dump *d, runtime *rt, bool rest) {
     d->rest = rest;
     d->last_name = NULL;
     d->by_block_room = 0;
+    d->last_holder = NULL;
+    d->outside = false;
     text_begin(&d->names, NULL);
     put_n(&d->names, "", 1);
     if (add_row(d, NONE, ROW_RUNTIME) == NONE) return;
@@ -611,9 +644,12 @@ static void put_wait(text *t, const dump *d, const row *r) {
     put(t, "waits for ");
     put(t, r->waits_for ? r->waits_for : "something");
     if (waits(r, "the fibers of its scope")) return;
+    if (r->waits_for == weft__waits_for_mutex) put_format(t, " (%p)", (void *)(uintptr_t)r->waits_on);
     if (r->target != NONE) {
-        put(t, " ");
+        put(t, r->waits_for == weft__waits_for_mutex ? " held by " : " ");
         put_row_name(t, d, row_at(d, r->target));
+    } else if (r->waits_for == weft__waits_for_mutex) {
+        return;
     } else if (r->waits_on && r->waits_on != d->rt) {
         put_format(t, " (%p)", (void *)(uintptr_t)r->waits_on);
     }
@@ -654,6 +690,10 @@ static void put_fiber(text *t, const dump *d, const row *r) {
     put_state(t, d, r);
     if (r->flags & SPAWN_DAEMON) put(t, ", daemon");
     if (r->masked) put(t, ", masked");
+    if (r->locks) {
+        put(t, ", holds ");
+        put_counted(t, r->locks, "lock");
+    }
     if (!(r->asked & ASKED_ANY)) return;
     put(t, r->asked & ASKED_STOP ? ", asked to stop" : ", asked to stop soon");
     put_why(t, d, r);
@@ -841,6 +881,20 @@ size_t weft__report_waiters(runtime *rt, const char *title) {
     text_end(&t);
     dump_end(&d);
     return left;
+}
+
+/* Its wait was won, and it is not ready: whoever has won it is about to make it so. */
+static bool is_on_the_way(const row *r) {
+    return r->f && r->kind != ROW_NODE && r->state != IS_GONE && wait_state_of(atom_load_acq(&r->f->winner)) >= WAIT_WOKEN;
+}
+
+bool weft__waits_outside(runtime *rt) {
+    dump d;
+    dump_begin(&d, rt, true);
+    bool outside = d.outside;
+    for (uint32_t i = 1; i < d.n && !outside; i++) outside = is_on_the_way(row_at(&d, i));
+    dump_end(&d);
+    return outside;
 }
 
 static weft_err write_dump(FILE *out, runtime *rt) {

@@ -50,15 +50,8 @@ typedef struct fiber {
         };
         uint32_t where;     /* both: WHERE_ANY for most */
     };
-    uint16_t floor;         /* waits are reached by cancels of this depth or deeper; its task alone writes it */
     int saved_errno;        /* the thread's errno, while suspended */
-    _Atomic uint64_t winner; /* sched/wait.h; survives the tasks that come and go on this stack, like `base`'s lists */
-    ctx ctx;
-    /* What a task touches when it starts, waits and ends. */
-    struct weft_fiber *self; /* the spawned fiber it is, NULL for others */
-    struct fiber *then;     /* carrier: the fiber that waits for the task it runs, known to nobody else */
-    uint64_t then_ticket;   /* 0, or: win this wait before switching to `then`, which others may end meanwhile */
-    bool strand;            /* it runs a forked child: base is published when it first waits */
+    uint16_t floor;         /* waits are reached by cancels of this depth or deeper; its task alone writes it */
     union {
         struct {
             bool seen;      /* it noticed that it is asked to stop, from outside of its own scopes */
@@ -66,11 +59,19 @@ typedef struct fiber {
         };
         uint16_t odd;       /* either */
     };
+    bool strand;            /* it runs a forked child: base is published when it first waits */
+    _Atomic uint64_t winner; /* sched/wait.h; survives the tasks that come and go on this stack, like `base`'s lists */
+    ctx ctx;
+    /* What a task touches when it starts, waits and ends. */
+    struct weft_fiber *self; /* the spawned fiber it is, NULL for others */
+    struct fiber *then;     /* carrier: the fiber that waits for the task it runs, known to nobody else */
+    uint64_t then_ticket;   /* 0, or: win this wait before switching to `then`, which others may end meanwhile */
     weft_task *task;        /* what the carrier runs, NULL between tasks; read by the fault report */
     weft_task *first;       /* carrier: run this before looking for work */
     const char *waits_for;  /* what it is suspended for, and where: for reports */
     const void *waits_on;
     weft_exit exit;         /* what weft_fail said; taken by whoever ends the task */
+    int64_t turn_began;     /* when it last had to wait for a mutex and got it (sched/mutex.c) */
     struct binding *locals; /* fiber-locals, newest first (sched/local.h) */
     struct held *held;      /* causes that live until the task ends, or the scope they came to (sched/local.h) */
     /* The rest. */

@@ -54,6 +54,15 @@ static bool unfinished(runtime *rt) { return atom_load_acq(&rt->roots) || !weft_
 /* A manual clock of the deterministic executor, and nobody advances it: another thread could, but it is not announced. */
 static bool time_stands(runtime *rt) { return rt->det && rt->clock == WEFT_CLOCK_MANUAL; }
 
+/* Locks are given back from outside without being announced.  So it is looked for who has them, and that nobody of this runtime ran
+ * meanwhile: who was made ready before the look at it is seen to be, who is after it, by the next look for rest. */
+static bool ends_from_outside(worker *w) {
+    runtime *rt = w->rt;
+    uint64_t before = atom_load_seq(&rt->claims);
+    return !quiet_asleep(&rt->idle, w->index) || weft__waits_outside(rt) || quiet_work(&rt->idle) ||
+           atom_load_seq(&rt->claims) != before;
+}
+
 /* First everything is asked to stop; what does not because it is masked is asked again, masks or not. */
 static void stop_all(runtime *rt, const weft_cause *cause) {
     if (rt->deadlocked++ == 0) {
@@ -80,6 +89,7 @@ static bool deadlock(worker *w) {
     runtime *rt = w->rt;
     bool armed = rt->was_armed;
     if (!rt->in_run || (armed && !time_stands(rt)) || !rt->was_unfinished || rt->deadlocked > 1) return false;
+    if (ends_from_outside(w)) return false;
     stop_all(rt, armed ? &time : &nothing);
     return true;
 }

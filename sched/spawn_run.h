@@ -23,6 +23,7 @@ SWITCH_INLINE fiber *spawn_run(fiber *self, weft_fiber *s, bool helping) {
     runtime *rt = self->w->rt;
     uint64_t counted = 1;
     weft_task *head = self->pub.head;
+    uint32_t locks = self->pub.locks;
     if (WEFT_UNLIKELY(s->special)) counted = weft__spawn_special(self, s);
     self->self = s;
     self->task = &s->task;
@@ -35,7 +36,7 @@ SWITCH_INLINE fiber *spawn_run(fiber *self, weft_fiber *s, bool helping) {
     atom_store_rlx(&s->status, WEFT_STATUS_RUNNING);
     bool plain = !s->special && !atom_load_seq(&s->asked) && !atom_load_rlx(&rt->root.state);
     if (WEFT_LIKELY(plain) || weft__spawn_starts(self, s)) site->run(&s->task, head);
-    if (WEFT_UNLIKELY(self->pub.head != head)) weft__check_joined(self, &s->task, head);
+    check_over(self, &s->task, head, locks);
     if (WEFT_LIKELY(plain && weft_ok(self->exit) && !self->odd))
         atom_store_rlx(&s->status, WEFT_STATUS_DONE);
     else

@@ -163,9 +163,11 @@ SWITCH_INLINE void waits_for(fiber *f, const char *what, const void *on) {
 typedef bool wait_have(void *arg);
 
 /* The wait of `f` on `q` (NULL: only for the time), from A1 to its end.  WAIT_WOKEN also if q is DONE, or `have` (may be
- * NULL) says yes; WAIT_CANCEL: f is asked to stop, *why says so; WAIT_TIMEOUT only with a limit. */
-SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_have *have, void *arg, weft_exit *why) {
-    waiter me = {.f = f};
+ * NULL) says yes; WAIT_CANCEL: f is asked to stop, *why says so; WAIT_TIMEOUT only with a limit.
+ * The record carries `tag`; `first`: it is linked as the queue's oldest. */
+SWITCH_INLINE wait_state wait_on_as(fiber *f, wait_queue *q, limit *until, wait_have *have, void *arg, weft_exit *why,
+                                    uintptr_t tag, bool first) {
+    waiter me = {.f = f, .tag = tag};
     for (;;) {
         weft__fault_cancel(f);
         leave l = {0, q, 0, NULL};
@@ -194,7 +196,7 @@ SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_hav
             if (there) return WAIT_WOKEN;
             continue;
         }
-        if (q) l.word = queue_link(l.word, &me);
+        if (q) l.word = first ? queue_link_oldest(l.word, &me) : queue_link(l.word, &me);
         if (until) {
             until->ticket = l.ticket;
             clock_link(f->w, &until->alert, ALERT_WAIT, until->deadline);
@@ -208,6 +210,10 @@ SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_hav
         if (how == WAIT_TIMEOUT) return how;
         if (!weft_ok(*why = weft__look_up(f))) return WAIT_CANCEL;
     }
+}
+
+SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_have *have, void *arg, weft_exit *why) {
+    return wait_on_as(f, q, until, have, arg, why, 0, false);
 }
 
 /* Let other ready work of this worker run, then go on. */

@@ -15,7 +15,7 @@
 #define OPAQUE __attribute__((noipa))
 #endif
 
-typedef struct thread_block {
+typedef struct __attribute__((aligned(16))) thread_block {
     fiber *running;
     _Atomic uint32_t attn;
 } thread_block;

@@ -108,6 +108,7 @@ typedef struct waiter {
     struct fiber *f;          /* NULL: a plain thread waits, */
     _Atomic uint32_t woken;   /* on this word */
     uint64_t ticket;
+    uintptr_t tag;            /* the user's, as the queue's flags are */
 } waiter;
 
 /* A plain thread that waits on several queues at once: its records have f NULL, and the address of this for a ticket. */
@@ -158,6 +159,12 @@ static inline uintptr_t queue_link(uintptr_t word, waiter *w) {
         w->next = w->prev = w;
     }
     return (uintptr_t)w | (word & QUEUE_FLAGS);
+}
+
+/* The same as its oldest.  newest->next is that, so in a queue that is not empty the word stays. */
+static inline uintptr_t queue_link_oldest(uintptr_t word, waiter *w) {
+    uintptr_t linked = queue_link(word, w);
+    return queue_newest(word) ? word : linked;
 }
 
 static inline uintptr_t queue_unlink(uintptr_t word, waiter *w) {

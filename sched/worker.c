@@ -18,10 +18,12 @@
 #include "sched/local.h"
 #include "sched/misuse.h"
 
-/* A task's children are joined before it returns: the list is what it was. */
-void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head) {
-    if (WEFT_LIKELY(self->pub.head == head)) return;
+/* A task's children are joined before it returns, and what it locked is unlocked: all is what it was. */
+void weft__not_over(fiber *self, const weft_task *t, const weft_task *head, uint32_t locks) {
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__SITE_BITS);
+    if (self->pub.head == head)
+        weft__misuse("task '%s' (at %s:%d) returned while it held a lock (%d of them); unlock before returning, also when "
+                     "interrupted", site->name, site->file, site->line, (int)(self->pub.locks - locks));
     if ((const weft_site *)(self->pub.head->site & ~(uintptr_t)WEFT__SITE_BITS) == &weft__region_site)
         weft__misuse("task '%s' (at %s:%d) returned inside a scope or mask it had entered; end what was begun before "
                      "returning", site->name, site->file, site->line);
@@ -69,6 +71,7 @@ static weft_exit run_started(fiber *self, weft_task *t, const weft_site *site, w
 static fiber *run_forked(fiber *self, weft_task *t) {
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__SITE_BITS);
     weft_task *outer = self->task, *head = self->pub.head;
+    uint32_t locks = self->pub.locks;
     weft_exit outer_exit = self->exit, exit;
     self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
     weft__node *in = forked_in(self->rt, t);
@@ -80,7 +83,7 @@ static fiber *run_forked(fiber *self, weft_task *t) {
         site->run(t, head);
         exit = self->exit;
     }
-    weft__check_joined(self, t, head);
+    check_over(self, t, head, locks);
     if (WEFT_LIKELY(!outer)) forked_ends(self);
     self->task = outer;
     self->exit = outer_exit;

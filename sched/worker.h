@@ -151,6 +151,7 @@ struct runtime {
     _Atomic uint64_t foreign;    /* announced work outside: offloads, external promises */
     offload offload;
     _Atomic uint32_t roots;      /* tasks from plain threads that have not ended */
+    _Atomic uint32_t lookers;    /* dumps that look at what fibers wait for */
 
     /* shutdown, and hooks of the program */
     _Atomic uint32_t refusing;   /* no new fibers from outside */
@@ -308,8 +309,11 @@ void weft__task_ends(fiber *self);
  * `self`, which is then its `first`; or NULL. */
 fiber *weft__task_start(fiber *self, weft_task *t);
 
-/* Abort if a task left a child behind. */
-void weft__check_joined(fiber *self, const weft_task *t, const weft_task *head);
+/* Abort: a task left a child behind, or a lock. */
+WEFT_COLD void weft__not_over(fiber *self, const weft_task *t, const weft_task *head, uint32_t locks);
+static inline void check_over(fiber *self, const weft_task *t, const weft_task *head, uint32_t locks) {
+    if (WEFT_UNLIKELY(self->pub.head != head || self->pub.locks != locks)) weft__not_over(self, t, head, locks);
+}
 
 /* ---- spawn.c ---------------------------------------------------------------------------------------- */
 

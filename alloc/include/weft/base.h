@@ -51,6 +51,7 @@ typedef enum weft_err {
     WEFT_E_MODE,     /* the runtime's clock is of another kind */
     WEFT_E_BROKEN,   /* a promise that nobody will complete */
     WEFT_E_WOULDBLOCK, /* it cannot be done now, and the caller did not want to wait */
+    WEFT_E_NOT_HELD, /* a lock that the caller does not hold */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.

@@ -87,6 +87,8 @@ struct weft__fiber {
     char *low;       /* below this a child no longer fits on the stack: join takes the slow path */
     struct weft__node *scope; /* innermost scope, mask or shield (weft/cancel.h) */
     uint64_t epoch;  /* of its runtime, when it last looked whether it is asked to stop (sched/cancel.h) */
+    uint32_t locks;  /* mutexes that it holds, and read-write locks for writing (weft/sync.h) */
+    uint32_t turns;  /* releases of contended ones: now and then the clock is read */
 };
 
 /* ---- reaching the current fiber -----------------------------------------------------------------
