@@ -250,7 +250,12 @@ weft_err weft__mutex_unlock(weft_mutex *m) {
     fiber *f = thread_fiber();
     if (mutex_holder(atom_load_rlx(&m->word)) != sync_me(f)) return WEFT_E_NOT_HELD;
     weft__mutex_let_go(m, f);
-    if (f) scheduling_point(f);
+    if (!f) return WEFT_OK;
+    if (weft__attn()) { /* who only locks and unlocks polls nowhere else */
+        weft__attend_timers(f->w);
+        weft__attend(f);
+    }
+    scheduling_point(f);
     return WEFT_OK;
 }
 

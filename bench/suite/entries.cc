@@ -154,6 +154,23 @@ void measure_sleepers(benchmark::State &state, const Pace &pace) {
     state.SetLabel("op: sleeper, processor time");
 }
 
+void measure_crowd(benchmark::State &state, const Pace &pace) {
+    current.reset();
+    for (auto _ : state) {
+        crowd_report r;
+        const char *why = "";
+        if (!mutex_crowd(pace.rows_min, &r, &why)) {
+            state.SkipWithError(why);
+            return;
+        }
+        report_time(state, r.ns);
+        state.counters["jain"] = r.jain;
+        state.counters["rows"] = r.rows;
+        state.counters["rows_disturbed"] = r.again;
+    }
+    state.SetLabel("op: lock and unlock");
+}
+
 void measure_parked(benchmark::State &state, const Pace &pace, bool tiny) {
     current.reset();
     for (auto _ : state) {
@@ -204,6 +221,7 @@ void add_listing(std::vector<Entry> &entries, const listing &l, const std::strin
 // A hundred thousand, and a million at once.
 void add_crowd_entries(std::vector<Entry> &entries, const std::string &prefix) {
     entries.push_back({prefix + "timer/sleepers:100000", measure_sleepers, true});
+    entries.push_back({prefix + "mutex/fibers:64/workers:2", measure_crowd, true});
     for (bool tiny : {false, true})
         entries.push_back({prefix + (tiny ? "parked/tiny:1000000" : "parked/fibers:1000000"),
                            [=](benchmark::State &s, const Pace &p) { measure_parked(s, p, tiny); }, true});

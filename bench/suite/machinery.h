@@ -64,6 +64,14 @@ typedef struct sleepers_report {
 /* A hundred thousand fibers sleep on one worker.  A row takes one and a half seconds. */
 bool sleepers(int rows, sleepers_report *out, const char **why);
 
+typedef struct crowd_report {
+    double ns, jain; /* lock and unlock; fairness: medians of the rows */
+    int rows, again;
+} crowd_report;
+
+/* 64 fibers on two workers lock and unlock one mutex.  A row takes a second. */
+bool mutex_crowd(int rows, crowd_report *out, const char **why);
+
 /* A million fibers that wait at once, on default or on tiny stacks. */
 bool parked_million(bool tiny, int rows, parked_report *out, const char **why);
 /* One row of it, in a process of its own: weft-bench --parked WHAT.  The exit status. */

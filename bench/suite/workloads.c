@@ -37,6 +37,7 @@ const listing workloads[] = {
     {&select_two, FIBERS_ALONE},
     {&select_four, FIBERS_ALONE},
     {&skynet_channels, FIBERS},
+    {&mutex_uncontended, ALONE},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 

@@ -29,7 +29,8 @@ typedef struct state {
     weft_ref r;
     weft_latch latch;
     weft_group g;
-    int inside, readers, entered, produced, consumed, set_up, added, left;
+    int inside, readers, produced, consumed, set_up, added, left;
+    unsigned there[3]; /* at the barrier, in each round */
 } state;
 
 static unsigned draw(state *s, unsigned below) { return (unsigned)(weft_test_random(s->t) % below); }
@@ -213,7 +214,10 @@ static weft_exit barrier_step(state *s) {
     weft_exit e = fine;
     int rounds = 0;
     for (; rounds < 3 && weft_ok(e); rounds++) {
+        s->there[rounds]++;
         e = weft_barrier_wait(&s->b, NULL);
+        if (weft_ok(e)) weft_check(s->t, s->there[rounds] >= s->b.parties);
+        else s->there[rounds]--;
         linger(s);
     }
     s->left += weft_barrier_leave(&s->b) == WEFT_OK; /* all but the last one */

@@ -105,7 +105,7 @@ static inline __attribute__((always_inline)) bool weft_mutex_try(weft_mutex *m) 
 
 /* Errors: WEFT_E_NOT_HELD (by the caller; nothing is changed).  [who locked it] [never suspends] */
 static inline __attribute__((always_inline)) weft_err weft_mutex_unlock(weft_mutex *m) {
-    if (weft__sync_slow()) return weft__mutex_unlock(m);
+    if (WEFT__CHECKED || WEFT_UNLIKELY(weft__attn())) return weft__mutex_unlock(m); /* others may be without work */
     struct weft__fiber *f = weft__self();
     if (WEFT_UNLIKELY(!weft__swap(&m->word, (uintptr_t)f, 0))) return weft__mutex_unlock(m);
     f->locks--;

@@ -1,0 +1,226 @@
+/* tests/model/mutex_model.c -- sched/mutex_core.h: a few who lock and unlock, by the steps of sched/mutex.c.
+ *
+ * What each thread is, the instance's script says, a letter each:
+ *   L  locks and unlocks P_ROUNDS times
+ *   I  the same, and gives up when it is asked to stop.  At most one
+ *   C  asks it
+ * With P_HAND the mutex is handed over at each release that finds somebody waiting; otherwise only after somebody was woken in vain.
+ *
+ * A waiter waits for its own word `run`, which whoever ends its wait sets last: what it must see, it sees through that
+ * and the protocol.  What must hold: one at a time, and each sees what the one before it did; nobody is left waiting; in the end
+ * the mutex is free.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/mutex_core.h"
+#include "sched/wait.h"
+#include "tests/model/explorer/model.h"
+#include <string.h>
+
+enum { P_ROUNDS, P_HAND };
+enum { LOCKERS = 4 };
+
+static mutex_word word;
+static wait_queue queue;
+static _Atomic uint64_t winner[LOCKERS];
+static _Atomic uint32_t run[LOCKERS], asked;
+static model_data ring, data;
+
+static struct {
+    waiter record[LOCKERS];
+    uint64_t had;
+} p; /* the_model.plain */
+
+/* Mutants by flag. */
+static bool no_pass_on, woken_stays, free_always, have_before_lock, no_win, hand_to_loser, no_waiters;
+
+void weft__os_yield(void) {}
+
+static void setup(void) {
+    atomic_init(&word, 0);
+    atomic_init(&queue, 0);
+    atomic_init(&asked, 0);
+    for (int i = 0; i < LOCKERS; i++) {
+        atomic_init(&winner[i], 0);
+        atomic_init(&run[i], 0);
+    }
+    memset(&ring, 0, sizeof ring);
+    memset(&data, 0, sizeof data);
+    memset(&p, 0, sizeof p);
+}
+
+static uintptr_t name_of(unsigned i) { return (uintptr_t)(i + 1) * 8; }
+static unsigned index_of(const waiter *w) { return (unsigned)(w - p.record); }
+static bool interruptible(unsigned i) { return model_instance_->script[i] == 'I'; }
+
+/* The links, as data. */
+static void ring_changed(void) {
+    uint64_t all = 0;
+    for (int i = 0; i < LOCKERS; i++) all = all * 8 + (p.record[i].next ? index_of(p.record[i].next) + 1 : 0);
+    model_write(&ring, all);
+}
+
+/* ---- unlock, as choose and unlock_slow of sched/mutex.c ------------------------------------------------- */
+
+static waiter *win_oldest(uintptr_t *q) {
+    (void)model_read(&ring);
+    while (queue_newest(*q)) {
+        waiter *oldest = queue_newest(*q)->next;
+        *q = queue_unlink(*q, oldest);
+        ring_changed();
+        if (no_win || wait_win(&winner[index_of(oldest)], oldest->ticket, WAIT_WOKEN) || hand_to_loser) return oldest;
+    }
+    return NULL;
+}
+
+static void make_run(unsigned i) { atom_store_rel(&run[i], 1); }
+
+static void release(unsigned i) {
+    uintptr_t me = name_of(i), q = 0;
+    bool look = model_instance_->param[P_HAND];
+    for (bool again = true; again;) {
+        if (free_always) {
+            atom_and_ar(&word, MUTEX_WAITERS | MUTEX_WOKEN);
+            return;
+        }
+        mutex_released how = mutex_release(&word, me, look);
+        model_check(how != MUTEX_NOT_MINE);
+        if (how == MUTEX_FREE) return;
+        queue_lock(&queue, &q);
+        (void)model_read(&ring);
+        uintptr_t was = atom_load_rlx(&word);
+        bool hand = was & MUTEX_STARVING || (look && queue_newest(q)), wakes = hand || !(was & MUTEX_WOKEN);
+        waiter *to = wakes ? win_oldest(&q) : NULL;
+        bool more = queue_newest(q) != NULL;
+        again = wakes && !to;
+        if (to && hand)
+            mutex_hand_over(&word, name_of(index_of(to)), more);
+        else if (to)
+            mutex_free_for(&word, more);
+        else if (wakes)
+            mutex_nobody(&word, me);
+        else
+            mutex_free_again(&word);
+        queue_unlock(&queue, q);
+        if (to) make_run(index_of(to));
+    }
+}
+
+/* ---- lock, as lock_contended ---------------------------------------------------------------------------- */
+
+static bool is_set(void *arg) { return model_peek((_Atomic uint32_t *)arg) != 0; }
+
+static void give_up(unsigned i) {
+    uintptr_t q = 0;
+    if (no_pass_on) return;
+    queue_lock(&queue, &q);
+    bool mine = woken_stays ? false : mutex_give_up(&word, name_of(i));
+    queue_unlock(&queue, q);
+    if (mine) release(i);
+}
+
+/* One wait.  RUNNING: it was there. */
+static wait_state wait_once(unsigned i, bool *woken, bool starving, bool first) {
+    uintptr_t q = 0, me = name_of(i);
+    bool early = have_before_lock && mutex_take_or_wait(&word, me, *woken, starving);
+    uint64_t ticket = wait_begin(&winner[i], 0);
+    queue_lock(&queue, &q);
+    atom_fence_after_rmw();
+    bool due = interruptible(i) && atom_load_seq(&asked);
+    if (due && !early) {
+        queue_unlock(&queue, q);
+        wait_end(&winner[i]);
+        return WAIT_CANCEL;
+    }
+    bool there = have_before_lock ? early : no_waiters ? mutex_take(&word, me, *woken) : mutex_take_or_wait(&word, me, *woken, starving);
+    *woken = false;
+    if (there) {
+        queue_unlock(&queue, q);
+        wait_end(&winner[i]);
+        return WAIT_RUNNING;
+    }
+    (void)model_read(&ring);
+    p.record[i].ticket = ticket;
+    q = first ? queue_link_oldest(q, &p.record[i]) : queue_link(q, &p.record[i]);
+    ring_changed();
+    wait_open(&winner[i], ticket);
+    queue_unlock(&queue, q);
+    model_await(is_set, &run[i]);
+    (void)atom_load_acq(&run[i]);
+    atom_store_rlx(&run[i], 0);
+    wait_state how = wait_end(&winner[i]);
+    if (how != WAIT_WOKEN) {
+        queue_lock(&queue, &q);
+        (void)model_read(&ring);
+        if (p.record[i].next) q = queue_unlink(q, &p.record[i]);
+        ring_changed();
+        queue_unlock(&queue, q);
+    }
+    return how;
+}
+
+static bool acquire(unsigned i) {
+    bool woken = false, starving = false;
+    if (mutex_take(&word, name_of(i), false)) return true;
+    for (bool first = false;; first = true) {
+        wait_state how = wait_once(i, &woken, starving, first);
+        if (how == WAIT_RUNNING) return true;
+        if (how == WAIT_CANCEL) {
+            if (woken) give_up(i);
+            return false;
+        }
+        if (mutex_holder(atom_load_rlx(&word)) == name_of(i)) return true;
+        woken = true;
+        if (mutex_take(&word, name_of(i), true)) return true;
+        starving = true;
+    }
+}
+
+static void thread(unsigned i) {
+    if (model_instance_->script[i] == 'C') {
+        atom_store_seq(&asked, 1);
+        unsigned of = (unsigned)(strchr(model_instance_->script, 'I') - model_instance_->script);
+        if (wait_poke(&winner[of], 0)) make_run(of);
+        return;
+    }
+    for (int n = 0; n < model_instance_->param[P_ROUNDS]; n++) {
+        if (!acquire(i)) return;
+        model_write(&data, model_read(&data) + 1);
+        p.had++;
+        release(i);
+    }
+}
+
+static void finish(void) {
+    model_check(mutex_holder(model_peek(&word)) == 0);
+    model_check(!(model_peek(&word) & MUTEX_WOKEN));
+    model_check(queue_newest(model_peek(&queue)) == NULL);
+    model_check(data.value == p.had);
+}
+
+static const model_instance instances[] = {
+    /* {rounds, hand over} */
+    {.name = "two", .threads = 2, .param = {2, 0}, .script = "LL"},
+    {.name = "two-hand-over", .threads = 2, .param = {2, 1}, .script = "LL"},
+    {.name = "three", .threads = 3, .param = {1, 0}, .script = "LLL", .sc = true},
+    {.name = "three-hand-over", .threads = 3, .param = {1, 1}, .script = "LLL", .sc = true},
+    {.name = "interrupted", .threads = 3, .param = {1, 0}, .script = "LIC"},
+    {.name = "interrupted-hand-over", .threads = 3, .param = {1, 1}, .script = "LIC"},
+    {.name = "woken-and-interrupted", .threads = 4, .param = {1, 0}, .script = "LLIC", .sc = true},
+    {0},
+};
+
+static const model_mutant mutants[] = {
+    {"no-pass-on", "woken-and-interrupted", &no_pass_on, NULL, NULL, NULL},
+    {"woken-stays", "woken-and-interrupted", &woken_stays, NULL, NULL, NULL},
+    {"free-always", "two", &free_always, NULL, NULL, NULL},
+    {"have-before-lock", "two", &have_before_lock, NULL, NULL, NULL},
+    {"no-waiters", "two", &no_waiters, NULL, NULL, NULL},
+    {"no-win", "interrupted", &no_win, NULL, NULL, NULL},
+    {"hand-to-loser", "interrupted-hand-over", &hand_to_loser, NULL, NULL, NULL},
+    {"take-relaxed", "two", NULL, "mutex_take", "cas_acq(m)", "rlx"},
+    {"take-or-wait-relaxed", "two", NULL, "mutex_take_or_wait", "cas_acq(m)", "rlx"},
+    {"release-relaxed", "two", NULL, "mutex_release", "cas_rel(m)", "rlx"},
+    {"free-relaxed", "three", NULL, "mutex_free_for", "store_rel(m)", "rlx"},
+    {0},
+};
+
+const model the_model = {"mutex", setup, thread, finish, &p, sizeof p, instances, mutants};
