@@ -72,12 +72,13 @@ weft_exit weft_sem_acquire_for(weft_sem *s, weft_duration d) {
     return weft_sem_acquire_until(s, at);
 }
 
-/* The permit goes to who waits longest.  False: nobody does any more. */
+/* The permit goes to who waits longest.  False: nobody does any more.  Without WAITERS, which somebody else may have cleared
+ * meanwhile, the state is everybody's. */
 static bool hand_over(weft_sem *s) {
     uintptr_t queue = 0;
     queue_lock(&s->queue, &queue);
     waiter *to = queue_win_oldest(&queue);
-    if (!to) atom_store_rlx(&s->state, atom_load_rlx(&s->state) & ~WAITERS);
+    if (!to && atom_load_rlx(&s->state) & WAITERS) atom_store_rlx(&s->state, 0);
     queue_unlock(&s->queue, queue);
     if (to) weft__wait_over(to);
     return to != NULL;
