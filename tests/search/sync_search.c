@@ -310,7 +310,8 @@ static void search(const char *name, void (*body)(state *)) {
     for (weft_explore how = WEFT_EXPLORE_RANDOM; how <= WEFT_EXPLORE_PCT; how++) {
         static weft_test_result r;
         WEFT_TEST(t, .name = name, .runs = RUNS, .seed = 1, .explore = how, .result = &r) {
-            state s = {.t = t};
+            static state s; /* a run that fails may end before its fibers */
+            s = (state){.t = t};
             body(&s);
         }
         if (r.failure) fprintf(stderr, "%s\n", r.report);
