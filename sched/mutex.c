@@ -17,7 +17,8 @@ const char weft__waits_for_mutex[] = "a mutex";
 
 /* ---- what plain threads wait by ----------------------------------------------------------------------- */
 
-wait_state weft__sync_wait_thread(waiter *me, wait_queue *q, wait_have *have, void *arg, int64_t deadline, bool first) {
+wait_state weft__sync_wait_thread(thread_waiter *self, wait_queue *q, wait_have *have, void *arg, int64_t deadline, bool first) {
+    waiter *me = &self->record;
     uintptr_t word = 0;
     if (!queue_lock(q, &word)) return WAIT_WOKEN;
     bool there = have && have(arg);
@@ -124,7 +125,7 @@ static inline void let_look(fiber *f) {
 SWITCH_INLINE wait_state wait_once(fiber *f, want *w, limit *until, int64_t deadline, uintptr_t since, bool first,
                                    weft_exit *why) {
     if (!f) {
-        waiter me = {.f = NULL, .tag = since, .ticket = w->me};
+        thread_waiter me = {.record = {.tag = since}, .who = w->me};
         return weft__sync_wait_thread(&me, &w->m->queue, mutex_have, w, deadline, first);
     }
     waits_for(f, weft__waits_for_mutex, w->m);

@@ -11,21 +11,27 @@
 #include "sched/switch.h"
 #include <weft/sync.h>
 
-/* A plain thread's turn, whose record is `me`; `have` may be NULL.  WAIT_WOKEN or WAIT_TIMEOUT. */
-wait_state weft__sync_wait_thread(waiter *me, wait_queue *q, wait_have *have, void *arg, int64_t deadline, bool first);
+/* The record of a plain thread; `who` is its name. */
+typedef struct thread_waiter {
+    waiter record;
+    uintptr_t who;
+} thread_waiter;
+
+/* A plain thread's turn; `have` may be NULL.  WAIT_WOKEN or WAIT_TIMEOUT. */
+wait_state weft__sync_wait_thread(thread_waiter *self, wait_queue *q, wait_have *have, void *arg, int64_t deadline, bool first);
 
 /* A block of the calling plain thread, by which it is known as long as it lives; fibers are known by theirs. */
 static inline uintptr_t sync_me(const fiber *f) {
     return f ? (uintptr_t)f : (uintptr_t)weft__thread_attn() & ~(uintptr_t)15;
 }
-/* By its record; that of a thread has it in place of a ticket. */
-static inline uintptr_t sync_who(const waiter *w) { return w->f ? (uintptr_t)w->f : (uintptr_t)w->ticket; }
+/* By its record. */
+static inline uintptr_t sync_who(const waiter *w) { return w->f ? (uintptr_t)w->f : ((const thread_waiter *)w)->who; }
 
 /* The caller's wait; f is NULL on a plain thread.  As wait_on. */
 SWITCH_INLINE wait_state sync_wait(fiber *f, wait_queue *q, wait_have *have, void *arg, int64_t deadline, uintptr_t tag,
                                    weft_exit *why) {
     if (!f) {
-        waiter me = {.f = NULL, .tag = tag, .ticket = sync_me(NULL)};
+        thread_waiter me = {.record = {.tag = tag}, .who = sync_me(NULL)};
         return weft__sync_wait_thread(&me, q, have, arg, deadline, false);
     }
     if (deadline == INT64_MAX) return wait_on_as(f, q, NULL, have, arg, why, tag, false);

@@ -40,6 +40,8 @@ SECTIONS = {
     "remote": ("alloc/remote_list.h", ["remote"], 100_000),
     "spin": ("alloc/spin.h", ["spin"], 100_000),
     "chan": (None, ["chan"], 100_000),
+    "mutex": ("sched/mutex_core.h", ["mutex"], 100_000),
+    "semaphore": ("sched/sem_core.h", ["semaphore"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------
