@@ -81,7 +81,7 @@ void weft__quiet_endless(runtime *rt) {
     stop_all(rt, &cause);
 }
 
-static bool deadlock(worker *w) {
+static WEFT_COLD bool deadlock(worker *w) {
     static const weft_cause nothing = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,
         "deadlock: everything that is left waits, and nothing can end any of these waits");
     static const weft_cause time = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL,

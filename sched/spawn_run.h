@@ -23,7 +23,7 @@ SWITCH_INLINE fiber *spawn_run(fiber *self, weft_fiber *s, bool helping) {
     runtime *rt = self->w->rt;
     uint64_t counted = 1;
     weft_task *head = self->pub.head;
-    uint32_t locks = self->pub.locks;
+    uint32_t locks = helping ? self->pub.locks : 0;
     if (WEFT_UNLIKELY(s->special)) counted = weft__spawn_special(self, s);
     self->self = s;
     self->task = &s->task;
