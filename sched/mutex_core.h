@@ -14,8 +14,8 @@
  *   L1 no holder: CAS, acquire                        R1 WAITERS without WOKEN, or STARVING: go to R2;
  *   W1 lock the queue; no holder: take it;               else CAS the holder out, release: it may be freed from here on
  *      else set WAITERS; link; park (sched/wait.h)    R2 lock the queue, win the oldest waiter that can be won
- *      woken: the holder already, or try again        R3 hand over: holder := that one (release), or
- *   W2 gives up, woken: clear WOKEN under the lock       free, WOKEN (release); unlock the queue; make it runnable
+ *      woken: the holder already, or try again        R3 hand over: holder := that one, or free, WOKEN
+ *   W2 gives up, woken: clear WOKEN under the lock       (release); unlock the queue; make it runnable
  *                                                     R4 none: clear WAITERS, unlock the queue, R1 again
  *
  * Why nobody is stranded.  WAITERS is set under the lock under which the record is linked, and found by each R1: so each
@@ -87,9 +87,10 @@ static inline mutex_released mutex_release(mutex_word *m, uintptr_t me, bool loo
 
 /* The others: holder, under the lock of the queue.  more: there are others left on it. */
 
-/* R3. */
+/* R3.  Handing over is relaxed: nobody but the next holder can take it from there, who sees what was done through what made it
+ * runnable.  Who takes a free one sees it through this word alone. */
 static inline void mutex_hand_over(mutex_word *m, uintptr_t to, bool more) {
-    atom_store_rel(m, to | (atom_load_rlx(m) & MUTEX_WOKEN) | (more ? MUTEX_WAITERS : 0));
+    atom_store_rlx(m, to | (atom_load_rlx(m) & MUTEX_WOKEN) | (more ? MUTEX_WAITERS : 0));
 }
 static inline void mutex_free_for(mutex_word *m, bool more) { atom_store_rel(m, MUTEX_WOKEN | (more ? MUTEX_WAITERS : 0)); }
 

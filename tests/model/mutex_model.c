@@ -2,9 +2,13 @@
  *
  * What each thread is, the instance's script says, a letter each:
  *   L  locks and unlocks P_ROUNDS times
- *   I  the same, and gives up when it is asked to stop.  At most one
+ *   H  the same, and holds it from the start
+ *   W  waits for it from the start, in the order of the script; then locks and unlocks once
+ *   I  as L, and gives up when it is asked to stop.  At most one of I and V
+ *   V  as W, and gives up
  *   C  asks it
- * With P_HAND the mutex is handed over at each release that finds somebody waiting; otherwise only after somebody was woken in vain.
+ * P_LOOK says what a release does that finds somebody waiting: LOOK_NOT, what the word says; LOOK_HAND, it hands over; LOOK_IN_VAIN, it
+ * looks, and nobody has waited for long.  With P_ASKED the one that gives up was asked before, and who asked it comes too late.
  *
  * A waiter waits for its own word `run`, which whoever ends its wait sets last: what it must see, it sees through that
  * and the protocol.  What must hold: one at a time, and each sees what the one before it did; nobody is left waiting; in the end
@@ -15,7 +19,8 @@
 #include "tests/model/explorer/model.h"
 #include <string.h>
 
-enum { P_ROUNDS, P_HAND };
+enum { P_ROUNDS, P_LOOK, P_ASKED };
+enum { LOOK_NOT, LOOK_HAND, LOOK_IN_VAIN };
 enum { LOCKERS = 4 };
 
 static mutex_word word;
@@ -34,22 +39,31 @@ static bool no_pass_on, woken_stays, free_always, have_before_lock, no_win, hand
 
 void weft__os_yield(void) {}
 
+static uintptr_t name_of(unsigned i) { return (uintptr_t)(i + 1) * 8; }
+static unsigned index_of(const waiter *w) { return (unsigned)(w - p.record); }
+static char role(unsigned i) { return model_instance_->script[i]; }
+static bool interruptible(unsigned i) { return role(i) == 'I' || role(i) == 'V'; }
+static bool waits_at_first(unsigned i) { return role(i) == 'W' || role(i) == 'V'; }
+
+#define FIRST_TICKET ((uint64_t)1 << 24 | WAIT_OPEN) /* as wait_begin gives it */
+
 static void setup(void) {
-    atomic_init(&word, 0);
-    atomic_init(&queue, 0);
-    atomic_init(&asked, 0);
-    for (int i = 0; i < LOCKERS; i++) {
-        atomic_init(&winner[i], 0);
-        atomic_init(&run[i], 0);
-    }
+    uintptr_t holder = 0, q = 0;
     memset(&ring, 0, sizeof ring);
     memset(&data, 0, sizeof data);
     memset(&p, 0, sizeof p);
+    for (unsigned i = 0; i < LOCKERS; i++) {
+        bool waits = i < model_instance_->threads && waits_at_first(i);
+        if (i < model_instance_->threads && role(i) == 'H') holder = name_of(i);
+        if (waits) q = queue_link(q, &p.record[i]);
+        p.record[i].ticket = waits ? FIRST_TICKET : 0;
+        atomic_init(&winner[i], p.record[i].ticket);
+        atomic_init(&run[i], 0);
+    }
+    atomic_init(&word, holder | (q ? MUTEX_WAITERS : 0));
+    atomic_init(&queue, q);
+    atomic_init(&asked, (uint32_t)model_instance_->param[P_ASKED]);
 }
-
-static uintptr_t name_of(unsigned i) { return (uintptr_t)(i + 1) * 8; }
-static unsigned index_of(const waiter *w) { return (unsigned)(w - p.record); }
-static bool interruptible(unsigned i) { return model_instance_->script[i] == 'I'; }
 
 /* The links, as data. */
 static void ring_changed(void) {
@@ -75,7 +89,7 @@ static void make_run(unsigned i) { atom_store_rel(&run[i], 1); }
 
 static void release(unsigned i) {
     uintptr_t me = name_of(i), q = 0;
-    bool look = model_instance_->param[P_HAND];
+    bool look = model_instance_->param[P_LOOK] != LOOK_NOT, due = model_instance_->param[P_LOOK] == LOOK_HAND;
     for (bool again = true; again;) {
         if (free_always) {
             atom_and_ar(&word, MUTEX_WAITERS | MUTEX_WOKEN);
@@ -87,7 +101,7 @@ static void release(unsigned i) {
         queue_lock(&queue, &q);
         (void)model_read(&ring);
         uintptr_t was = atom_load_rlx(&word);
-        bool hand = was & MUTEX_STARVING || (look && queue_newest(q)), wakes = hand || !(was & MUTEX_WOKEN);
+        bool hand = was & MUTEX_STARVING || (due && queue_newest(q)), wakes = hand || !(was & MUTEX_WOKEN);
         waiter *to = wakes ? win_oldest(&q) : NULL;
         bool more = queue_newest(q) != NULL;
         again = wakes && !to;
@@ -117,6 +131,23 @@ static void give_up(unsigned i) {
     if (mine) release(i);
 }
 
+/* From when it is linked to the end of the wait. */
+static wait_state parked(unsigned i) {
+    uintptr_t q = 0;
+    model_await(is_set, &run[i]);
+    (void)atom_load_acq(&run[i]);
+    atom_store_rlx(&run[i], 0);
+    wait_state how = wait_end(&winner[i]);
+    if (how != WAIT_WOKEN) {
+        queue_lock(&queue, &q);
+        (void)model_read(&ring);
+        if (p.record[i].next) q = queue_unlink(q, &p.record[i]);
+        ring_changed();
+        queue_unlock(&queue, q);
+    }
+    return how;
+}
+
 /* One wait.  RUNNING: it was there. */
 static wait_state wait_once(unsigned i, bool *woken, bool starving, bool first) {
     uintptr_t q = 0, me = name_of(i);
@@ -143,25 +174,14 @@ static wait_state wait_once(unsigned i, bool *woken, bool starving, bool first) 
     ring_changed();
     wait_open(&winner[i], ticket);
     queue_unlock(&queue, q);
-    model_await(is_set, &run[i]);
-    (void)atom_load_acq(&run[i]);
-    atom_store_rlx(&run[i], 0);
-    wait_state how = wait_end(&winner[i]);
-    if (how != WAIT_WOKEN) {
-        queue_lock(&queue, &q);
-        (void)model_read(&ring);
-        if (p.record[i].next) q = queue_unlink(q, &p.record[i]);
-        ring_changed();
-        queue_unlock(&queue, q);
-    }
-    return how;
+    return parked(i);
 }
 
-static bool acquire(unsigned i) {
+static bool acquire(unsigned i, bool waits) {
     bool woken = false, starving = false;
-    if (mutex_take(&word, name_of(i), false)) return true;
-    for (bool first = false;; first = true) {
-        wait_state how = wait_once(i, &woken, starving, first);
+    if (!waits && mutex_take(&word, name_of(i), false)) return true;
+    for (bool first = false;; first = true, waits = false) {
+        wait_state how = waits ? parked(i) : wait_once(i, &woken, starving, first);
         if (how == WAIT_RUNNING) return true;
         if (how == WAIT_CANCEL) {
             if (woken) give_up(i);
@@ -175,14 +195,14 @@ static bool acquire(unsigned i) {
 }
 
 static void thread(unsigned i) {
-    if (model_instance_->script[i] == 'C') {
+    if (role(i) == 'C') {
+        unsigned of = (unsigned)strcspn(model_instance_->script, "IV");
         atom_store_seq(&asked, 1);
-        unsigned of = (unsigned)(strchr(model_instance_->script, 'I') - model_instance_->script);
         if (wait_poke(&winner[of], 0)) make_run(of);
         return;
     }
-    for (int n = 0; n < model_instance_->param[P_ROUNDS]; n++) {
-        if (!acquire(i)) return;
+    for (int n = 0; n < (waits_at_first(i) ? 1 : model_instance_->param[P_ROUNDS]); n++) {
+        if ((n > 0 || role(i) != 'H') && !acquire(i, waits_at_first(i))) return;
         model_write(&data, model_read(&data) + 1);
         p.had++;
         release(i);
@@ -197,14 +217,20 @@ static void finish(void) {
 }
 
 static const model_instance instances[] = {
-    /* {rounds, hand over} */
-    {.name = "two", .threads = 2, .param = {2, 0}, .script = "LL"},
-    {.name = "two-hand-over", .threads = 2, .param = {2, 1}, .script = "LL"},
-    {.name = "three", .threads = 3, .param = {1, 0}, .script = "LLL", .sc = true},
-    {.name = "three-hand-over", .threads = 3, .param = {1, 1}, .script = "LLL", .sc = true},
-    {.name = "interrupted", .threads = 3, .param = {1, 0}, .script = "LIC"},
-    {.name = "interrupted-hand-over", .threads = 3, .param = {1, 1}, .script = "LIC"},
-    {.name = "woken-and-interrupted", .threads = 4, .param = {1, 0}, .script = "LLIC", .sc = true},
+    /* {rounds, look, asked} */
+    {.name = "two", .threads = 2, .param = {2, LOOK_NOT}, .script = "LL"},
+    {.name = "two-hand-over", .threads = 2, .param = {2, LOOK_HAND}, .script = "LL"},
+    {.name = "three", .threads = 3, .param = {1, LOOK_NOT}, .script = "LLL", .sc = true},
+    {.name = "three-hand-over", .threads = 3, .param = {1, LOOK_HAND}, .script = "LLL", .sc = true},
+    {.name = "barged", .threads = 3, .param = {1, LOOK_NOT}, .script = "HWL"},
+    {.name = "barged-hand-over", .threads = 3, .param = {1, LOOK_HAND}, .script = "HWL"},
+    {.name = "one-on-the-way", .threads = 3, .param = {2, LOOK_NOT}, .script = "HWW"},
+    {.name = "looked-in-vain", .threads = 3, .param = {2, LOOK_IN_VAIN}, .script = "HWW"},
+    {.name = "interrupted", .threads = 3, .param = {1, LOOK_NOT}, .script = "LIC"},
+    {.name = "interrupted-hand-over", .threads = 3, .param = {1, LOOK_HAND}, .script = "LIC"},
+    {.name = "woken-and-asked", .threads = 3, .param = {2, LOOK_NOT, 1}, .script = "HVW"},
+    {.name = "woken-and-interrupted", .threads = 3, .param = {2, LOOK_NOT}, .script = "HVC"},
+    {.name = "woken-interrupted-another", .threads = 4, .param = {2, LOOK_NOT}, .script = "HVWC", .sc = true},
     {0},
 };
 

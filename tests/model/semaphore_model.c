@@ -5,7 +5,8 @@
  *   I  the same, and gives up when it is asked to stop.  At most one
  *   C  asks it
  *   R  releases P_GIVES permits
- * What must hold: each permit is had once, or is there in the end; nobody is left waiting; one who gave up has none.
+ * What must hold: each permit is had once, or is there in the end; nobody is left waiting; one who gave up has none; who has
+ * the only permit sees what the one before it did.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/sem_core.h"
 #include "sched/wait.h"
@@ -19,7 +20,7 @@ static sem_state state;
 static wait_queue queue;
 static _Atomic uint64_t winner[THREADS];
 static _Atomic uint32_t run[THREADS], asked;
-static model_data ring;
+static model_data ring, data;
 
 static struct {
     waiter record[THREADS];
@@ -40,6 +41,7 @@ static void setup(void) {
         atomic_init(&run[i], 0);
     }
     memset(&ring, 0, sizeof ring);
+    memset(&data, 0, sizeof data);
     memset(&p, 0, sizeof p);
 }
 
@@ -66,7 +68,7 @@ static bool hand_over(void) {
     (void)model_read(&ring);
     bool waiters = nobody_always || sem_has_waiters(&state);
     waiter *to = waiters ? win_oldest(&q) : NULL;
-    if (waiters && !to && !nobody_stays) atom_store_rlx(&state, atom_load_rlx(&state) & ~SEM_WAITERS);
+    if (waiters && !to && !nobody_stays) sem_nobody(&state);
     queue_unlock(&queue, q);
     if (to) atom_store_rel(&run[index_of(to)], 1);
     return to != NULL;
@@ -134,6 +136,7 @@ static void thread(unsigned i) {
         if (!acquire(i)) break;
         p.had++;
         if (!model_instance_->param[P_BACK]) break;
+        if (model_instance_->param[P_PERMITS] == 1) model_write(&data, model_read(&data) + 1);
         p.given++;
         give();
     }
