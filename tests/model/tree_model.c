@@ -130,7 +130,7 @@ static bool is_set(void *arg) { return model_peek((_Atomic uint32_t *)arg) != 0;
 static bool wait_until_woken(unsigned i) {
     uint64_t ticket = wait_begin(&winner[i], 0);
     atom_or_ar(&nodes[i].state, 0);
-    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
+    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on_as */
     if (!look_before_publish && atom_load_seq(&epoch)) { /* = sched/cancel.h:cancel_due */
         wait_end(&winner[i]);
         return false;

@@ -133,7 +133,7 @@ static int wait_begins(void) {
     if (open_early) wait_open(&winner, ticket);
     bool queued = queue_lock(&queue, &word); /* A2 */
     if (limited && queued) spin_lock(&timers);
-    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
+    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on_as */
     bool due = look_first ? early : !no_look && cancel_due();
     bool there = !queued || (have_before_lock ? early_have : !due && have());
     if (parking_late) ticket = begin();
@@ -191,7 +191,7 @@ static int then_wait_begins(void) {
     model_write(&then_ticket, ticket);
     wait_open(&winner, ticket);
     queue_lock(&child_queue, &word);
-    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on */
+    if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on_as */
     if (epoch_read_late) mine = model_read(&seen);
     bool differs = !no_then_look && mine != atom_load_seq(&epoch); /* = sched/cancel.c:weft__then_look */
     bool woken = differs && wait_win(&winner, ticket, WAIT_CANCEL);
