@@ -1,7 +1,8 @@
-/* Scenarios: loops over indices, reductions, scans.  All with a grain: without one the number of points is a matter of time.
+/* Scenarios: loops over indices, reductions, scans, sorts.  All with a grain: without one the number of points is a matter of time.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fault/driver.h"
 #include <weft/loop.h>
+#include <weft/sort.h>
 
 enum { N = 100 };
 
@@ -22,12 +23,12 @@ static void loop(void) {
     else CHECK(done <= N); /* asked to stop at the end */
 }
 
-static void fails(size_t i, size_t at) {
+static void fail_at(size_t i, size_t at) {
     if (i == at) weft_failf(330, "iteration %zu", i);
 }
 static void fail_two(size_t i, size_t at) {
-    fails(i, at);
-    fails(i, at + 50);
+    fail_at(i, at);
+    fail_at(i, at + 50);
 }
 WEFT_LOOP(fail_two, size_t);
 static void loop_fails(void) {
@@ -57,15 +58,41 @@ static void scan(void) {
         for (int i = 0; i < N; i++) CHECK_EQ(a[i], i + 1);
 }
 
+/* ---- sorts -------------------------------------------------------------------------------------------- */
+
+static inline bool before(int a, int b) { return a < b; }
+WEFT_SORT(before, int);
+
+/* Whatever it returns, the elements are there. */
+static void sort_by(weft_exit (*how)(int *a, size_t n)) {
+    enum { M = 10000 };
+    static int a[M];
+    static bool seen[M];
+    for (int i = 0; i < M; i++) a[i] = (int)((unsigned)i * 7919u % M);
+    bool sorted = FINE(how(a, M));
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < M; i++) {
+        CHECK(!sorted || a[i] == i);
+        CHECK(!seen[a[i]]);
+        seen[a[i]] = true;
+    }
+}
+static weft_exit unstable(int *a, size_t n) { return weft_sort(before, a, n); }
+static weft_exit stable(int *a, size_t n) { return weft_sort_stable(before, a, n); }
+static void sort(void) { sort_by(unstable); }
+static void sort_stable(void) { sort_by(stable); }
+
 /* On a plain thread all of it is a plain loop, that needs memory for results all the same. */
 static void on_a_thread(unsigned workers) {
     (void)workers;
     loop();
     reduce();
     scan();
+    sort();
+    sort_stable();
 }
 
 const scenario data_scenarios[] = {
-    {"loop", loop, NULL}, {"loop_fails", loop_fails, NULL},    {"reduce", reduce, NULL},
-    {"scan", scan, NULL}, {"on_a_thread", NULL, on_a_thread}, {NULL, NULL, NULL},
+    {"loop", loop, NULL}, {"loop_fails", loop_fails, NULL},   {"reduce", reduce, NULL},           {"scan", scan, NULL},
+    {"sort", sort, NULL}, {"sort_stable", sort_stable, NULL}, {"on_a_thread", NULL, on_a_thread}, {NULL, NULL, NULL},
 };
