@@ -18,7 +18,7 @@ cd "$(dirname "$0")/.."
 jobs=$(nproc)
 
 base_packages="build-essential cmake ninja-build pkg-config libboost-context1.81-dev libjemalloc-dev
-    libbenchmark-dev libxxhash-dev libcjson-dev nettle-dev"
+    libbenchmark-dev libxxhash-dev libcjson-dev nettle-dev libgomp1 libtbb-dev"
 test_packages="clang python3 util-linux valgrind gcc-aarch64-linux-gnu g++-aarch64-linux-gnu
     libc6-dev-arm64-cross qemu-user-static"
 

@@ -44,7 +44,7 @@ void measure_workload(benchmark::State &state, const Pace &pace, const std::stri
         measured m;
         session_measure(s, pace.seconds, pace.rows_min, &m);
         report_time(state, m.ns_per_op);
-        if (w->serial) {
+        if (m.baseline_ns > 0) {
             state.counters["baseline_ns"] = m.baseline_ns;
             state.counters["ratio"] = m.ratio;
         }
@@ -55,7 +55,9 @@ void measure_workload(benchmark::State &state, const Pace &pace, const std::stri
         state.counters["speedup"] = m.speedup;
         state.counters["over_one_worker_ns"] = m.over_one_worker_ns;
     }
-    state.SetLabel(std::string("op: ") + w->op);
+    const peer *p = peer_of(w);
+    std::string over = p ? std::string(", over ") + p->name + (p->run ? "" : ", which is not there: no ratio") : "";
+    state.SetLabel(std::string("op: ") + w->op + over);
 }
 
 void measure_switch(benchmark::State &state, const Pace &pace, bool native) {

@@ -7,6 +7,7 @@
 #include <benchmark/benchmark.h>
 #include <getopt.h>
 #include <regex.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -123,7 +124,15 @@ bool write_json(const std::string &text, const std::string &path) {
 
 } // namespace
 
+// OpenMP reads it before main: threads that have nothing to do sleep, as everybody else's here.
+static void openmp_waits_passively(char **argv) {
+    if (getenv("OMP_WAIT_POLICY")) return;
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv) {
+    openmp_waits_passively(argv);
     if (argc == 3 && strcmp(argv[1], "--parked") == 0) return parked_child(argv[2]); // parked.c
     Options o = parse(argc, argv);
     machine m;

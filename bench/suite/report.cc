@@ -36,12 +36,22 @@ static std::string number(double v, const char *format = "%.3f") {
     return v == 0 ? "-" : text;
 }
 
+// A ratio to a library that was not there.
+static bool no_baseline(const Target &t, double v) {
+    return v == 0 && std::string(t.counter) == "ratio";
+}
+
 void Report::print_target(const Run &median) {
     std::string name = median.run_name.str();
     std::vector<const Target *> list = targets_of(name);
     if (list.empty()) printf("%-32s %11.3f ns   for reference\n", name.c_str(), counter(median, "ns_per_op"));
     for (const Target *t : list) {
         double v = counter(median, t->counter);
+        if (no_baseline(*t, v)) {
+            printf("%-32s %14s   %-26s skipped: built without the library it is compared with\n", name.c_str(), "-",
+                   target_text(*t).c_str());
+            continue;
+        }
         bool met = target_met(*t, v);
         ++(met ? met_ : missed_);
         printf("%-32s %14.3f   %-26s %s\n", name.c_str(), v, target_text(*t).c_str(), met ? "ok" : "MISS");
@@ -52,6 +62,10 @@ void Report::print_entry(const Run &median) {
     std::string name = median.run_name.str(), verdict;
     for (const Target *t : targets_of(name)) {
         double v = counter(median, t->counter);
+        if (no_baseline(*t, v)) {
+            verdict += (verdict.empty() ? "" : ", ") + target_text(*t) + " skipped: no baseline";
+            continue;
+        }
         bool met = target_met(*t, v);
         ++(met ? met_ : missed_);
         verdict += (verdict.empty() ? "" : ", ") + target_text(*t) + (met ? " ok" : " MISS");

@@ -16,6 +16,7 @@ typedef struct slice {
     const session *s;
     work_fn *fn;
     weft_runtime *rt;
+    peer_fn *peer; /* in place of both, on the calling thread */
     int64_t answer, ns, wall_ns; /* ns: of what is measured of it */
 } slice;
 
@@ -32,12 +33,12 @@ struct session {
     double row_seconds;
 };
 
-/* On a worker.  Only the work is timed, not the way into the runtime. */
+/* On a worker, or of a peer on the calling thread.  Only the work is timed, not the way into the runtime. */
 static void slice_body(void *arg) {
     slice *l = arg;
     bench_own_ns = -1;
     int64_t start = wall_ns();
-    l->answer = l->fn(l->s->data, l->s->size);
+    l->answer = l->peer ? l->peer(l->s->data, l->s->size, l->s->workers) : l->fn(l->s->data, l->s->size);
     l->wall_ns = wall_ns() - start;
     l->ns = bench_own_ns < 0 ? l->wall_ns : bench_own_ns;
 }
@@ -45,7 +46,9 @@ static void slice_body(void *arg) {
 static double slice_run(void *arg) {
     slice *l = arg;
     const session *s = l->s;
-    weft_err err = weft_call(l->rt, slice_body, l);
+    weft_err err = WEFT_OK;
+    if (l->peer) slice_body(l);
+    else err = weft_call(l->rt, slice_body, l);
     if (err) bench_die("%s: weft_call: %s", s->w->name, weft_err_text(err));
     if (l->answer != s->answer)
         bench_die("%s on %u workers: wrong answer %" PRId64 ", not %" PRId64, s->w->name, s->workers,
@@ -60,6 +63,15 @@ static void add_party(session *s, int at, work_fn *fn, weft_runtime *rt) {
     s->slices[s->party_count] = (slice){.s = s, .fn = fn, .rt = rt};
     s->parties[s->party_count] = (party){slice_run, &s->slices[s->party_count]};
     s->at[at] = s->party_count++;
+}
+
+/* The baseline of a workload that is compared with another library. */
+static void add_peer(session *s) {
+    const peer *p = peer_of(s->w);
+    if (!p || !p->run) return;
+    s->slices[s->party_count] = (slice){.s = s, .peer = p->run};
+    s->parties[s->party_count] = (party){slice_run, &s->slices[s->party_count]};
+    s->at[SERIAL] = s->party_count++;
 }
 
 /* The untimed row: pages, caches and stacks get touched, and a row's length is known afterwards.  What a slice prepares
@@ -105,6 +117,7 @@ session *session_open(const workload *w, unsigned workers, const char **why) {
         return NULL;
     }
     add_party(s, SERIAL, w->serial, s->one);
+    add_peer(s);
     add_party(s, SUBJECT, w->weft, s->many ? s->many : s->one);
     add_party(s, ONE_WORKER, s->many ? w->weft : NULL, s->one);
     warm_up(s);

@@ -48,6 +48,17 @@ typedef struct listing {
 extern const listing workloads[];
 extern const int workload_count;
 
+/* The same by another library: the baseline of an entry, with as many threads as the entry has workers.  Runs on a plain
+ * thread that is bound nowhere. */
+typedef int64_t peer_fn(void *data, int64_t size, unsigned workers);
+typedef struct peer {
+    const workload *w;
+    const char *name;
+    peer_fn *run; /* NULL: it was not there when this program was built */
+} peer;
+/* NULL: w is compared with no other library. */
+const peer *peer_of(const workload *w);
+
 /* Print why, and abort: a number measured with a wrong answer is worth nothing. */
 __attribute__((noreturn, format(printf, 1, 2))) void bench_die(const char *format, ...);
 __attribute__((noreturn, cold)) void bench_die_of(weft_exit e);
@@ -55,15 +66,18 @@ static inline void must(weft_exit e) {
     if (!weft_ok(e)) bench_die_of(e);
 }
 
-/* chans.c, fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c, timers.c, scopes.c, interrupts.c, locks.c; the serial ones in
+/* chans.c, fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c, timers.c, scopes.c, interrupts.c, locks.c, loops.c, sorts.c; the serial ones in
  * *_serial.c */
 extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, seq_api, skynet_kernel,
     skynet_api, skynet_fibers, nqueens_12, uts_t1, spawn_never_blocks, spawn_blocks_once, spawn_batch,
     yield_two, yield_many, timer_arm, timer_cancel, timer_cancel_cold, scope_empty, scope_one_child,
     timeout_not_fired, interrupt_parked, interrupt_scope, chan_pingpong, chan_one_pair, chan_four_pairs, select_two,
-    select_four, skynet_channels, mutex_uncontended;
+    select_four, skynet_channels, loop_1e7, sort_1e7, mutex_uncontended;
 work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run;
 int64_t queens_count_nodes(int64_t n);
+peer_fn loop_openmp, sort_tbb;        /* loops_openmp.c, sorts_tbb.cc */
+int64_t *sort_begins(void *data, int64_t n); /* the array, unsorted again */
+int64_t sort_ends(const int64_t *a, int64_t n);
 
 #ifdef __cplusplus
 }

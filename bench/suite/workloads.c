@@ -38,8 +38,32 @@ const listing workloads[] = {
     {&select_four, FIBERS_ALONE},
     {&skynet_channels, FIBERS},
     {&mutex_uncontended, ALONE},
+    {&loop_1e7, FORKS},
+    {&sort_1e7, FORKS},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
+
+#if BENCH_OPENMP
+#define OPENMP(run) run
+#else
+#define OPENMP(run) NULL
+#endif
+#if BENCH_TBB
+#define TBB(run) run
+#else
+#define TBB(run) NULL
+#endif
+
+static const peer peers[] = {
+    {&loop_1e7, "OpenMP", OPENMP(loop_openmp)},
+    {&sort_1e7, "oneTBB", TBB(sort_tbb)},
+};
+
+const peer *peer_of(const workload *w) {
+    for (size_t i = 0; i < sizeof peers / sizeof *peers; i++)
+        if (peers[i].w == w) return &peers[i];
+    return NULL;
+}
 
 int64_t bench_own_ns;
 
