@@ -360,7 +360,9 @@ const weft_cause *weft__why_stopped(fiber *f) {
 static bool within(const fiber *f, const weft__node *n) { return n->owner == &f->pub && n->kind != WEFT__BASE; }
 
 static weft_exit told_to_stop(fiber *f, weft__node *n) {
-    if (!within(f, n)) f->seen = true;
+    uint16_t depth = within(f, n) ? n->depth : 0;
+    if (!depth) f->seen = true;
+    if (depth < f->told) f->told = depth;
     if (!(atom_load_rlx(&n->state) & NODE_NOTICED)) atom_or_rlx(&n->state, NODE_NOTICED);
     bool deadlock = !n->outer && f->rt->deadlocked;
     return (weft_exit){WEFT_EXIT_INTERRUPT, deadlock ? WEFT_E_DEADLOCK : WEFT_E_INTERRUPTED, why_of(n)};

@@ -60,6 +60,8 @@ typedef struct fiber {
         uint16_t odd;       /* either */
     };
     bool strand;            /* it runs a forked child: base is published when it first waits */
+    uint16_t told;          /* depth of the outermost node of its task that it noticed to be asked to stop, 0: from outside;
+                             * only falls, until a combinator (effect/par.h) sets it to TOLD_NOTHING */
     _Atomic uint64_t winner; /* sched/wait.h; survives the tasks that come and go on this stack, like `base`'s lists */
     ctx ctx;
     /* What a task touches when it starts, waits and ends. */
@@ -94,6 +96,7 @@ static inline bool waiter_win(const waiter *w) {
 }
 
 #define BOUND_NOWHERE UINT16_MAX
+#define TOLD_NOTHING UINT16_MAX
 enum { PRIORITY_NORMAL, PRIORITY_HIGH, PRIORITY_LOW, PRIORITIES };
 #define WHERE_ANY ((uint32_t)BOUND_NOWHERE) /* bound nowhere, of normal priority; both machines are little-endian */
 #define EPOCH_LOOK UINT64_MAX /* no runtime's epoch: look whether it is asked to stop */

@@ -279,6 +279,11 @@ slow:
             uintptr_t room[3];                                                               \
         } io;                                                                                \
     } name##_task;                                                                           \
+    __attribute__((unused, always_inline)) static inline name##_task name##__with(name##_in weft_in_) { \
+        name##_task weft_t_; /* the rest is written when it is forked */                     \
+        weft_t_.io.in = weft_in_;                                                            \
+        return weft_t_;                                                                      \
+    }                                                                                        \
     typedef struct name##_fiber {                                                            \
         weft_handle handle;                                                                  \
     } name##_fiber;                                                                          \

@@ -1,0 +1,132 @@
+/* weft/par.h -- combinators of control: several branches at once, and what counts.
+ *
+ *   long n;
+ *   double s;
+ *   weft_exit e = weft_zip_par(WEFT_BR(fetch, &n, "x"), WEFT_BR(square, &s, 3.0));
+ *
+ *   size_t who;
+ *   e = weft_race(&who, WEFT_BR(fetch, &n, "primary"), WEFT_BR(fetch, &n, "mirror"));
+ *
+ *   weft_zip_par      all of them; the first that fails cancels the others      none: ok
+ *   weft_race         the first that completes, with a value or a failure       none: {FAIL, WEFT_E_INVALID}
+ *   weft_any          the first with a value; all failed: the causes combined   none: {FAIL, WEFT_E_INVALID}
+ *   weft_all_settled  all of them, each to its own end, with an exit for each   none: ok
+ *
+ * Branches are typed tasks (weft/fork.h); one fails by weft_fail, as a fiber does.  They run concurrently, and yet a branch is a
+ * plain call until it must be a fiber: the first runs as a call, the others when it has returned; they run elsewhere if a worker
+ * without work takes one, and on this worker while the first one waits.  So nothing is allocated, no fiber comes into being
+ * where nothing waits, and of a race whose first branch never waits the others never start.
+ *
+ * No combinator returns before each of its branches has ended, or can never start.  Who is not needed any more is cancelled,
+ * as by a scope's cancel (weft/cancel.h), and waited for, cleaning up included.  The fibers that a branch spawns belong to the
+ * combinator, as to a scope.  A caller that is interrupted interrupts the branches, waits for them, and returns the interrupt,
+ * unless all that was asked for is there by then: a value wins.
+ *
+ * Whose a value is: it is copied to the branch's `out` if it counts; else it goes to the branch's drop hook.
+ * A branch that was stopped has neither failed nor completed, so it never hides a failure, and wins no race.
+ *
+ * On a plain thread branches are calls, in the order of the arguments, of a race and of weft_any only the first; nothing fails.
+ *
+ * Source: effectpy's zip_par, race and for_each_par; ZIO's, whose first failure keeps the others attached; Kotlin's supervision.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_PAR_H
+#define WEFT_PAR_H
+
+#include <weft/cancel.h>
+
+WEFT_BEGIN_C
+
+/* What happens to those that are not needed any more. */
+typedef enum weft_rest {
+    WEFT_CANCEL = 0, /* cancelled and waited for */
+    WEFT_KEEP,       /* they go on, as fibers of the caller's scope; their values go to the drop hook */
+} weft_rest;
+
+/* Zero means default everywhere. */
+typedef struct weft_par_options {
+    weft_rest rest;
+} weft_par_options;
+
+/* A branch: made by WEFT_BR, in the caller's frame.  Its fields are the library's. */
+typedef struct weft_branch {
+    weft_task task;
+    const weft_site *site;
+    void (*run)(weft_task *call, weft_head head);
+    weft_task *call;        /* the task's own descriptor: its input, then its value */
+    void *out;
+    void (*drop)(void *value);
+    struct weft__par *par;
+    uint16_t size, at, bytes; /* of *call; the value's offset in it, and size */
+    uint16_t state;
+    weft_exit exit;         /* if it did not end well */
+} weft_branch;
+
+/* WEFT_BR(name, name_out *out, input...)
+ * The branch name(input), for use among the arguments of a combinator; `input` initialises a name_in, as in weft_fork.  out: where
+ * its value goes if it counts, NULL: nowhere.  Branches of a race may share it. */
+#define WEFT_BR(name, out, ...) WEFT__BR(name, out, NULL, __VA_ARGS__)
+/* The same, with a hook for a value that is not delivered: that of a loser, or of a branch whose sibling failed.  Called on the
+ * caller's fiber once all branches have ended.  Must not suspend. */
+#define WEFT_BR_DROP(name, out, drop, ...) WEFT__BR(name, out, drop, __VA_ARGS__)
+#define WEFT__BR(name, out_, drop_, ...)                                                     \
+    {                                                                                        \
+        .site = __extension__({                                                              \
+            static const weft_site weft_site_ = {weft__branch_run, #name, __FILE__, __LINE__}; \
+            &weft_site_;                                                                     \
+        }),                                                                                  \
+        .run = name##__run, .call = &(name##_task[1]){name##__with((name##_in){__VA_ARGS__})}->task, \
+        .out = (1 ? (out_) : (name##_out *)0), .drop = (drop_),                              \
+        .size = (uint16_t)sizeof(name##_task), .at = (uint16_t)offsetof(name##_task, io), .bytes = (uint16_t)sizeof(name##_out)     \
+    }
+
+/* weft_exit weft_zip_par(branches...)
+ * All of them.  ok: each value is where it belongs.  Else the failure that came first, with those that followed attached
+ * (WEFT_CAUSE_BOTH), or the caller's interrupt; no value is delivered then.
+ * [any thread] [suspends: cancellation point] */
+#define weft_zip_par(...) WEFT__PAR(weft_all_of(weft_b_, weft_n_, NULL), __VA_ARGS__)
+#define weft_all(...) weft_zip_par(__VA_ARGS__)
+
+/* weft_exit weft_race(size_t *who, branches...)
+ * The exit of the branch that completes first, and its value if that is ok; *who (may be NULL) is its number, from 0.  If the
+ * caller is interrupted before one has completed: the interrupt, and *who is the number of branches.
+ * A loser's failure is attached to a winner's, and else is nobody's.
+ * Errors (tag FAIL): WEFT_E_INVALID (no branch).  [any thread] [suspends: cancellation point] */
+#define weft_race(who, ...) WEFT__PAR(weft_race_of((who), weft_b_, weft_n_, NULL), __VA_ARGS__)
+
+/* weft_exit weft_any(size_t *who, branches...)
+ * The value of the first that ends well.  If none does, all their causes combined.  Otherwise as weft_race. */
+#define weft_any(who, ...) WEFT__PAR(weft_any_of((who), weft_b_, weft_n_, NULL), __VA_ARGS__)
+
+/* weft_exit weft_all_settled(weft_exit exits[], branches...)
+ * All of them, each to its own end; exits[i] is that of branch i, and its value is delivered if that is ok.  A branch that was
+ * stopped has {INTERRUPT, WEFT_E_CANCELLED}.  Causes live as those of an await do.
+ * Returns ok; or the interrupt, if the caller's stopped a branch; or the failure of a fiber that a branch spawned.
+ * [any thread] [suspends: cancellation point] */
+#define weft_all_settled(exits, ...) WEFT__PAR(weft_settle_of((exits), weft_b_, weft_n_), __VA_ARGS__)
+
+#define WEFT__PAR(call, ...)                                                                 \
+    __extension__({                                                                          \
+        weft_branch weft_b_[] = {__VA_ARGS__};                                               \
+        const size_t weft_n_ = sizeof weft_b_ / sizeof(weft_branch);                         \
+        call;                                                                                \
+    })
+
+/* The same for branches in an array, and with options (may be NULL):
+ *
+ *   weft_branch b[] = {WEFT_BR(fetch, &n, "x"), WEFT_BR(fetch, &m, "y")};
+ *   weft_exit e = weft_race_of(&who, b, 2, &(weft_par_options){.rest = WEFT_KEEP});
+ *
+ * With WEFT_KEEP each branch is a fiber of the caller's scope from the start.  Errors: also WEFT_E_NOMEM and those of weft_spawn;
+ * WEFT_E_INVALID (a number of branches, but no array).  [any thread] [suspends: cancellation point] */
+WEFT_API weft_exit weft_all_of(weft_branch *branches, size_t n, const weft_par_options *options);
+WEFT_API weft_exit weft_race_of(size_t *who, weft_branch *branches, size_t n, const weft_par_options *options);
+WEFT_API weft_exit weft_any_of(size_t *who, weft_branch *branches, size_t n, const weft_par_options *options);
+WEFT_API weft_exit weft_settle_of(weft_exit *exits, weft_branch *branches, size_t n);
+
+/* ---- below: what the macros use ----------------------------------------------------------------------- */
+
+/* A branch that was forked and is run elsewhere. */
+WEFT_API void weft__branch_run(weft_task *task, weft_head head);
+
+WEFT_END_C
+#endif

@@ -1,0 +1,472 @@
+/* Combinators of control: which branch counts, what happens to the others, whose the values and the causes are.
+ *
+ * Time is virtual, so each time below is exact on any number of workers.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "support/runs.h"
+#include <stdatomic.h>
+#include <weft/par.h>
+#include <weft/scope.h>
+
+/* ---- branches ------------------------------------------------------------------------------------------- */
+
+static _Atomic int begun, ended, stopped, dropped;
+static void none_yet(void) {
+    begun = ended = stopped = dropped = 0;
+}
+
+/* Takes a time, then has a value or fails. */
+typedef struct job {
+    weft_duration takes;
+    long value;
+    int fails; /* its code; 0: it has the value */
+} job;
+static long toil(job j);
+WEFT_TASK(toil, long, job);
+static long toil(job j) {
+    atomic_fetch_add(&begun, 1);
+    if (j.takes && !weft_ok(weft_sleep(j.takes))) {
+        atomic_fetch_add(&stopped, 1);
+        return -1;
+    }
+    atomic_fetch_add(&ended, 1);
+    if (j.fails) weft_failf(j.fails, "failure %d", j.fails);
+    return j.value;
+}
+
+/* Is stopped, cleans up for a time, and may fail meanwhile. */
+static int tidy(job j);
+WEFT_TASK(tidy, int, job);
+static int tidy(job j) {
+    atomic_fetch_add(&begun, 1);
+    CHECK(!weft_ok(weft_sleep(weft_s(1000))));
+    atomic_fetch_add(&stopped, 1);
+    WEFT_SCOPE(s, NULL, .shield = true) CHECK(weft_ok(weft_sleep(j.takes)));
+    if (j.fails) weft_failf(j.fails, "while cleaning up");
+    return 0;
+}
+
+static double half(double x);
+WEFT_TASK(half, double, double);
+static double half(double x) {
+    atomic_fetch_add(&begun, 1);
+    atomic_fetch_add(&ended, 1);
+    return x / 2;
+}
+
+typedef struct large {
+    char text[200];
+} large;
+static large write_large(int n);
+WEFT_TASK(write_large, large, int);
+static large write_large(int n) {
+    large l;
+    snprintf(l.text, sizeof l.text, "number %d", n);
+    return l;
+}
+
+static void drop_long(void *value) {
+    CHECK(*(long *)value >= 100);
+    atomic_fetch_add(&dropped, 1);
+}
+
+static int leaves_with_code(const weft_cause *c, int code) {
+    if (!c) return 0;
+    if (c->kind <= WEFT_CAUSE_INTERRUPT) return c->code == code;
+    return leaves_with_code(c->first, code) + (c->second ? leaves_with_code(c->second, code) : 0);
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------ */
+
+static void zip_values(void *arg) {
+    (void)arg;
+    long n = 0, m = 0;
+    double d = 0;
+    large l;
+    none_yet();
+    CHECK(weft_ok(weft_zip_par()));
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(half, &d, 5.0))));
+    CHECK(d == 2.5);
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(toil, &n, 0, 7, 0), WEFT_BR(half, &d, 3.0), WEFT_BR(write_large, &l, 12),
+                               WEFT_BR(toil, NULL, .value = 5), WEFT_BR(toil, &m, .value = 8))));
+    CHECK_EQ(n, 7);
+    CHECK(d == 1.5);
+    CHECK(!strcmp(l.text, "number 12"));
+    CHECK_EQ(m, 8);
+    CHECK_EQ(weft_now(), 0);
+    CHECK(weft_ok(weft_all(WEFT_BR(toil, &n, weft_s(3), 1, 0), WEFT_BR(toil, &m, weft_s(5), 2, 0), WEFT_BR(half, &d, 1.0))));
+    CHECK_EQ(n + m, 3);
+    CHECK_EQ(weft_now(), weft_s(5)); /* and not 8 */
+}
+TEST(zip_par_has_all_values_and_its_branches_wait_at_once) { on_clock(WEFT_CLOCK_AUTO, zip_values); }
+
+static void zip_fails(void *arg) {
+    (void)arg;
+    long n = 1, m = 1, o = 1;
+    none_yet();
+    weft_exit e = weft_zip_par(WEFT_BR(toil, &n, weft_s(5), 100, 0), WEFT_BR(toil, &m, weft_s(1), 101, 301),
+                               WEFT_BR_DROP(toil, &o, drop_long, 0, 102, 0));
+    CHECK_EQ(e.tag, WEFT_EXIT_FAIL);
+    CHECK_EQ(e.code, 301);
+    CHECK_EQ(leaves_with_code(e.cause, 301), 1);
+    CHECK(!weft_cause_has(e.cause, WEFT_CAUSE_BOTH)); /* the sibling's own interrupt does not show */
+    CHECK_EQ(weft_now(), weft_s(1));
+    CHECK_EQ(stopped, 1);
+    CHECK_EQ(n + m + o, 3);
+    CHECK_EQ(dropped, 1);
+}
+TEST(zip_par_fails_as_soon_as_any_branch_does) { on_clock(WEFT_CLOCK_AUTO, zip_fails); }
+
+static void zip_fails_twice(void *arg) {
+    (void)arg;
+    none_yet();
+    weft_exit e = weft_zip_par(WEFT_BR(tidy, NULL, weft_s(2), 0, 302), WEFT_BR(toil, NULL, weft_s(1), 0, 301),
+                               WEFT_BR(tidy, NULL, weft_s(3), 0, 0));
+    CHECK_EQ(e.code, 301);
+    CHECK_EQ(leaves_with_code(e.cause, 301), 1);
+    CHECK_EQ(leaves_with_code(e.cause, 302), 1);
+    CHECK(weft_cause_has(e.cause, WEFT_CAUSE_BOTH));
+    CHECK_EQ(weft_now(), weft_s(4)); /* cleaning up is waited for */
+    CHECK_EQ(stopped, 2);
+}
+TEST(failures_that_follow_are_attached_to_the_first) { on_clock(WEFT_CLOCK_AUTO, zip_fails_twice); }
+
+static void zip_fails_at_once(void *arg) {
+    (void)arg;
+    none_yet();
+    weft_exit e = weft_zip_par(WEFT_BR(toil, NULL, .fails = 300), WEFT_BR(toil, NULL, .value = 1), WEFT_BR(half, NULL, 1.0));
+    CHECK_EQ(e.code, 300);
+    if (!others_run_ahead()) CHECK_EQ(begun, 1); /* those not started never run */
+    CHECK_EQ(begun, ended);
+    CHECK(weft_ok(weft_checkpoint()));
+    /* nor is the caller's own fiber a failure */
+}
+TEST(when_a_branch_fails_those_that_were_not_started_never_run) { on_clock(WEFT_CLOCK_AUTO, zip_fails_at_once); }
+
+/* ---- the first ------------------------------------------------------------------------------------------ */
+
+static void race_completes(void *arg) {
+    (void)arg;
+    long n = 0;
+    size_t who = 99;
+    none_yet();
+    weft_exit e = weft_race(&who, WEFT_BR(toil, &n, weft_ms(300), 1, 0), WEFT_BR(toil, &n, weft_ms(200), 2, 0),
+                            WEFT_BR(toil, &n, weft_ms(400), 3, 0));
+    CHECK(weft_ok(e));
+    CHECK_EQ(who, 1);
+    CHECK_EQ(n, 2);
+    CHECK_EQ(weft_now(), weft_ms(200));
+    CHECK_EQ(begun, 3);
+    CHECK_EQ(stopped, 2);
+    /* the first to complete, also by failing */
+    e = weft_race(&who, WEFT_BR(toil, &n, weft_s(1), 1, 303), WEFT_BR(toil, &n, weft_s(2), 2, 0));
+    CHECK_EQ(e.code, 303);
+    CHECK_EQ(who, 0);
+    CHECK_EQ(weft_now(), weft_ms(1200));
+    CHECK_EQ(n, 2);
+    CHECK(weft_ok(weft_race(NULL, WEFT_BR(toil, &n, weft_s(1), 9, 0))));
+    CHECK_EQ(n, 9);
+}
+TEST(race_has_the_exit_of_the_first_that_completes) { on_clock(WEFT_CLOCK_AUTO, race_completes); }
+
+static void race_never_blocks(void *arg) {
+    (void)arg;
+    double d = 0;
+    size_t who = 99;
+    none_yet();
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(half, &d, 8.0), WEFT_BR(half, &d, 16.0))));
+    if (!others_run_ahead()) {
+        CHECK_EQ(who, 0);
+        CHECK(d == 4);
+        CHECK_EQ(begun, 1);
+    }
+    CHECK(d == (who ? 8 : 4));
+}
+TEST(a_race_whose_first_branch_never_waits_never_starts_the_others) { on_clock(WEFT_CLOCK_AUTO, race_never_blocks); }
+
+static void race_of_none(void *arg) {
+    (void)arg;
+    char text[200];
+    weft_exit e = weft_race(NULL);
+    CHECK_EQ(e.code, WEFT_E_INVALID);
+    CHECK(strstr(weft_exit_format(e, text, sizeof text), "pass at least one"));
+    CHECK_EQ(weft_any(NULL).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_race_of(NULL, NULL, 2, NULL).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_any_of(NULL, NULL, 2, NULL).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_all_of(NULL, 2, NULL).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_settle_of(NULL, NULL, 2).code, WEFT_E_INVALID);
+    CHECK(weft_ok(weft_all_settled(NULL)));
+}
+TEST(a_race_of_none_is_an_error) { on_clock(WEFT_CLOCK_AUTO, race_of_none); }
+
+/* Both are done at the same moment: one value counts, the other is dropped. */
+static void race_ties(void *arg) {
+    (void)arg;
+    long n = 0;
+    none_yet();
+    CHECK(weft_ok(weft_race(NULL, WEFT_BR_DROP(toil, &n, drop_long, weft_s(1), 101, 0),
+                            WEFT_BR_DROP(toil, &n, drop_long, weft_s(1), 102, 0))));
+    CHECK(n == 101 || n == 102);
+    CHECK_EQ(ended - 1, dropped);
+    CHECK_EQ(ended + stopped, 2);
+}
+TEST(a_value_is_delivered_or_dropped) { often(WEFT_CLOCK_AUTO, race_ties, 50); }
+
+static void any_has_a_value(void *arg) {
+    (void)arg;
+    long n = 0;
+    size_t who = 99;
+    none_yet();
+    weft_exit e = weft_any(&who, WEFT_BR(toil, &n, weft_s(1), 1, 301), WEFT_BR(toil, &n, weft_s(3), 2, 0),
+                           WEFT_BR(toil, &n, weft_s(5), 3, 0));
+    CHECK(weft_ok(e));
+    CHECK_EQ(n, 2);
+    CHECK_EQ(who, 1);
+    CHECK_EQ(weft_now(), weft_s(3));
+    CHECK_EQ(stopped, 1);
+    e = weft_any(&who, WEFT_BR(toil, &n, weft_s(2), 0, 301), WEFT_BR(toil, &n, weft_s(1), 0, 302), WEFT_BR(toil, &n, 0, 0, 303));
+    CHECK_EQ(e.code, 301);
+    CHECK_EQ(who, 3);
+    for (int code = 301; code <= 303; code++) CHECK_EQ(leaves_with_code(e.cause, code), 1);
+    CHECK_EQ(weft_now(), weft_s(5));
+    e = weft_any(&who, WEFT_BR(toil, &n, .fails = 300), WEFT_BR(toil, &n, .value = 77));
+    CHECK(weft_ok(e));
+    CHECK_EQ(n, 77);
+}
+TEST(any_has_the_first_value_or_all_causes) { on_clock(WEFT_CLOCK_AUTO, any_has_a_value); }
+
+/* ---- settled -------------------------------------------------------------------------------------------- */
+
+static void settles(void *arg) {
+    (void)arg;
+    weft_exit exits[4];
+    long n = 0, m = 0;
+    none_yet();
+    CHECK(weft_ok(weft_all_settled(exits, WEFT_BR(toil, &n, weft_s(2), 1, 0), WEFT_BR(toil, NULL, weft_s(1), 0, 301),
+                                   WEFT_BR(toil, NULL, 0, 0, 302), WEFT_BR(toil, &m, weft_s(3), 4, 0))));
+    CHECK(weft_ok(exits[0]) && weft_ok(exits[3]));
+    CHECK_EQ(exits[1].code, 301);
+    CHECK(!strcmp(exits[1].cause->text, "failure 301"));
+    CHECK_EQ(exits[2].code, 302);
+    CHECK_EQ(n, 1);
+    CHECK_EQ(m, 4);
+    CHECK_EQ(weft_now(), weft_s(3));
+    CHECK(weft_ok(weft_all_settled(NULL, WEFT_BR(toil, NULL, 0, 0, 301))));
+}
+TEST(settled_reports_each_exit) { on_clock(WEFT_CLOCK_AUTO, settles); }
+
+/* ---- the caller is interrupted -------------------------------------------------------------------------- */
+
+typedef enum which { ZIP, RACE, ANY, SETTLED, KINDS } which;
+static _Atomic int exit_tag;
+static int combines(which w);
+WEFT_TASK(combines, int, which);
+static int combines(which w) {
+    long n = 5;
+    weft_exit e, exits[2];
+    size_t who = 9;
+    if (w == ZIP) e = weft_zip_par(WEFT_BR(toil, &n, weft_s(10), 1, 0), WEFT_BR(toil, &n, weft_s(20), 2, 0));
+    else if (w == RACE) e = weft_race(&who, WEFT_BR(toil, &n, weft_s(10), 1, 0), WEFT_BR(toil, &n, weft_s(20), 2, 0));
+    else if (w == ANY) e = weft_any(&who, WEFT_BR(toil, &n, weft_s(10), 1, 0), WEFT_BR(toil, &n, weft_s(20), 2, 0));
+    else e = weft_all_settled(exits, WEFT_BR(toil, &n, weft_s(10), 1, 0), WEFT_BR(toil, &n, weft_s(20), 2, 0));
+    CHECK_EQ(e.tag, WEFT_EXIT_INTERRUPT);
+    CHECK_EQ(e.code, WEFT_E_INTERRUPTED);
+    CHECK_EQ(n, 5);
+    if (w == RACE || w == ANY) CHECK_EQ(who, 2);
+    if (w == SETTLED) CHECK_EQ(exits[0].code, WEFT_E_CANCELLED);
+    exit_tag = (int)e.tag;
+    /* still interrupted: nothing is started */
+    begun = 0;
+    CHECK_EQ(weft_zip_par(WEFT_BR(toil, &n, .value = 1), WEFT_BR(toil, &n, .value = 1)).tag, WEFT_EXIT_INTERRUPT);
+    CHECK_EQ(begun, 0);
+    return 0;
+}
+static void interrupted(void *arg) {
+    (void)arg;
+    for (which w = ZIP; w < KINDS; w++) {
+        combines_fiber f;
+        weft_time t = weft_now();
+        none_yet();
+        exit_tag = 0;
+        CHECK(weft_ok(weft_spawn(&f, combines, w)));
+        CHECK(weft_ok(weft_sleep(weft_s(1))));
+        CHECK_EQ(begun, 2);
+        CHECK(weft_ok(weft_interrupt(f, "enough")));
+        CHECK_EQ(stopped, 2);
+        CHECK_EQ(exit_tag, WEFT_EXIT_INTERRUPT);
+        CHECK_EQ(weft_await(f, combines, NULL).code, WEFT_E_CANCELLED);
+        CHECK_EQ(weft_now(), t + weft_s(1));
+        weft_drop(f);
+    }
+}
+TEST(an_interrupted_caller_waits_for_its_branches) { on_clock(WEFT_CLOCK_AUTO, interrupted); }
+
+static weft_exit zips(void *arg) {
+    long n, m;
+    (void)arg;
+    return weft_zip_par(WEFT_BR(toil, &n, weft_s(1), 1, 0), WEFT_BR(toil, &m, weft_s(5), 2, 0));
+}
+static void timed_out(void *arg) {
+    (void)arg;
+    none_yet();
+    CHECK_EQ(weft_timeout(weft_s(3), zips, NULL).code, WEFT_E_TIMEOUT);
+    CHECK_EQ(weft_now(), weft_s(3));
+    CHECK_EQ(stopped, 1);
+    CHECK_EQ(ended, 1);
+    CHECK(weft_ok(weft_timeout(weft_s(6), zips, NULL)));
+}
+TEST(a_deadline_around_a_combinator_stops_its_branches) { on_clock(WEFT_CLOCK_AUTO, timed_out); }
+
+/* A branch that is stopped by a scope of its own has completed. */
+static weft_exit long_sleep(void *arg) {
+    (void)arg;
+    return weft_sleep(weft_s(100));
+}
+static int gives_up(int n);
+WEFT_TASK(gives_up, int, int);
+static int gives_up(int n) {
+    weft_exit e = weft_timeout(weft_s(n), long_sleep, NULL);
+    return e.code == WEFT_E_TIMEOUT ? n : -1;
+}
+static void own_scopes(void *arg) {
+    (void)arg;
+    int a = 0, b = 0;
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(gives_up, &a, 2), WEFT_BR(gives_up, &b, 3))));
+    CHECK_EQ(a + b, 5);
+    size_t who;
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(gives_up, &a, 7), WEFT_BR(gives_up, &b, 6))));
+    CHECK_EQ(b, 6);
+    CHECK_EQ(who, 1);
+}
+TEST(a_branch_that_its_own_scope_stopped_has_completed) { on_clock(WEFT_CLOCK_AUTO, own_scopes); }
+
+/* ---- nested --------------------------------------------------------------------------------------------- */
+
+static long tree(int depth);
+WEFT_TASK(tree, long, int);
+static long tree(int depth) {
+    long a = 0, b = 0, c = 0;
+    if (depth == 0) return toil((job){weft_ms(1), 1, 0});
+    if (!weft_ok(weft_zip_par(WEFT_BR(tree, &a, depth - 1), WEFT_BR(tree, &b, depth - 1), WEFT_BR(tree, &c, depth - 1)))) return -1;
+    return a + b + c;
+}
+static void nested(void *arg) {
+    (void)arg;
+    long n = 0;
+    none_yet();
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(tree, &n, 5))));
+    CHECK_EQ(n, 243);
+    CHECK_EQ(ended, 243);
+    CHECK_EQ(weft_now(), weft_ms(1));
+    size_t who;
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(tree, &n, 4), WEFT_BR(toil, &n, weft_us(500), 17, 0))));
+    CHECK_EQ(n, 17);
+    CHECK_EQ(stopped, 81);
+}
+TEST(combinators_nest) { on_clock(WEFT_CLOCK_AUTO, nested); }
+
+/* ---- fibers of a branch --------------------------------------------------------------------------------- */
+
+static int spawns(job j);
+WEFT_TASK(spawns, int, job);
+static int spawns(job j) {
+    CHECK(weft_ok(weft_spawn((toil_fiber *)NULL, toil, j.takes, j.value, j.fails)));
+    return 3;
+}
+static void fibers_of_branches(void *arg) {
+    (void)arg;
+    int n = 0, m = 0;
+    none_yet();
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(spawns, &n, weft_s(2), 0, 0), WEFT_BR(spawns, &m, weft_s(1), 0, 0))));
+    CHECK_EQ(weft_now(), weft_s(2));
+    CHECK_EQ(ended, 2);
+    weft_exit e = weft_zip_par(WEFT_BR(spawns, &n, weft_s(2), 0, 309), WEFT_BR(spawns, &m, weft_s(4), 0, 0));
+    CHECK_EQ(e.code, 309);
+    CHECK_EQ(weft_now(), weft_s(4));
+    CHECK_EQ(stopped, 1);
+    CHECK(weft_ok(weft_race(NULL, WEFT_BR(spawns, &n, weft_s(2), 0, 0), WEFT_BR(toil, NULL, weft_s(1), 0, 0))));
+}
+TEST(what_a_branch_spawns_belongs_to_the_combinator) { on_clock(WEFT_CLOCK_AUTO, fibers_of_branches); }
+
+/* ---- kept ----------------------------------------------------------------------------------------------- */
+
+static void losers_go_on(void *arg) {
+    (void)arg;
+    long n = 0, m = 0;
+    size_t who;
+    weft_exit all;
+    const weft_par_options keep = {.rest = WEFT_KEEP};
+    none_yet();
+    WEFT_SCOPE(s, &all) {
+        {
+            weft_branch b[] = {WEFT_BR_DROP(toil, &n, drop_long, weft_s(5), 101, 0), WEFT_BR_DROP(toil, &n, drop_long, weft_s(1), 102, 0)};
+            CHECK(weft_ok(weft_race_of(&who, b, 2, &keep)));
+            CHECK_EQ(who, 1);
+            CHECK_EQ(n, 102);
+            CHECK_EQ(weft_now(), weft_s(1));
+        }
+        {
+            weft_branch b[] = {WEFT_BR_DROP(toil, &n, drop_long, weft_s(5), 101, 0), WEFT_BR(toil, &m, weft_s(1), 0, 301)};
+            weft_exit e = weft_all_of(b, 2, &keep);
+            CHECK_EQ(e.code, 301);
+            CHECK_EQ(weft_now(), weft_s(2));
+            CHECK_EQ(stopped, 0);
+        }
+        {
+            weft_branch b[] = {WEFT_BR(toil, &n, weft_s(1), 1, 0), WEFT_BR(toil, &m, weft_s(2), 2, 0)};
+            CHECK(weft_ok(weft_all_of(b, 2, &keep)));
+            CHECK_EQ(n + m, 3);
+        }
+        {
+            weft_branch b[] = {WEFT_BR(toil, &n, .fails = 305), WEFT_BR(toil, &n, .fails = 306)};
+            weft_exit e = weft_any_of(&who, b, 2, &keep);
+            CHECK_EQ(leaves_with_code(e.cause, 305) + leaves_with_code(e.cause, 306), 2);
+        }
+    }
+    CHECK(weft_ok(all));
+    CHECK_EQ(weft_now(), weft_s(6));
+    CHECK_EQ(dropped, 2);
+}
+TEST(losers_and_siblings_go_on_if_asked_to) { on_clock(WEFT_CLOCK_AUTO, losers_go_on); }
+
+static int keeps_racing(int n);
+WEFT_TASK(keeps_racing, int, int);
+static int keeps_racing(int n) {
+    long l;
+    weft_branch b[] = {WEFT_BR_DROP(toil, &l, drop_long, weft_s(5), 101, 0), WEFT_BR_DROP(toil, &l, drop_long, weft_s(6), 102, 0)};
+    CHECK_EQ(weft_race_of(NULL, b, 2, &(weft_par_options){.rest = WEFT_KEEP}).tag, WEFT_EXIT_INTERRUPT);
+    return n;
+}
+static void kept_interrupted(void *arg) {
+    (void)arg;
+    for (int at = 0; at < 2; at++) {
+        none_yet();
+        keeps_racing_fiber f;
+        CHECK(weft_ok(weft_spawn(&f, keeps_racing, 1)));
+        if (at) CHECK(weft_ok(weft_sleep(weft_s(1))));
+        CHECK(weft_ok(weft_interrupt(f, "enough")));
+        weft_drop(f);
+        CHECK(weft_ok(weft_sleep(weft_s(10)))); /* the others belong to the runtime, and end by themselves */
+        CHECK_EQ(begun, ended);
+        CHECK_EQ(dropped, ended);
+    }
+}
+TEST(a_caller_that_is_interrupted_leaves_the_kept_branches_alone) { on_clock(WEFT_CLOCK_AUTO, kept_interrupted); }
+
+/* ---- plain threads -------------------------------------------------------------------------------------- */
+
+TEST(on_a_plain_thread_branches_are_calls) {
+    long n = 0, m = 0;
+    size_t who = 9;
+    weft_exit exits[2];
+    none_yet();
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(toil, &n, 0, 1, 0), WEFT_BR(toil, &m, 0, 2, 0))));
+    CHECK_EQ(n + m, 3);
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(toil, &n, 0, 5, 0), WEFT_BR(toil, &m, 0, 6, 0))));
+    CHECK_EQ(who, 0);
+    CHECK_EQ(n + m, 7);
+    CHECK(weft_ok(weft_all_settled(exits, WEFT_BR(toil, &n, 0, 5, 0), WEFT_BR(toil, &m, 0, 6, 0))));
+    CHECK(weft_ok(exits[0]) && weft_ok(exits[1]));
+    CHECK_EQ(begun, 5);
+}
+
+TEST_MAIN
