@@ -10,6 +10,7 @@
 /* ---- branches ------------------------------------------------------------------------------------------- */
 
 static _Atomic int begun, ended, stopped, dropped;
+static const weft_exit fine = {WEFT_EXIT_OK, 0, NULL};
 static void none_yet(void) {
     begun = ended = stopped = dropped = 0;
 }
@@ -452,6 +453,134 @@ static void kept_interrupted(void *arg) {
 }
 TEST(a_caller_that_is_interrupted_leaves_the_kept_branches_alone) { on_clock(WEFT_CLOCK_AUTO, kept_interrupted); }
 
+/* ---- many items ----------------------------------------------------------------------------------------- */
+
+static _Atomic int alive, most_alive;
+typedef struct item {
+    int number;
+    weft_duration takes;
+    int fails;
+} item_in;
+static int *use(item_in i);
+WEFT_TASK(use, int *, item_in);
+static int marks[1000];
+static int *use(item_in i) {
+    int now = atomic_fetch_add(&alive, 1) + 1, most = most_alive;
+    while (now > most && !atomic_compare_exchange_weak(&most_alive, &most, now)) {}
+    atomic_fetch_add(&begun, 1);
+    weft_exit e = i.takes ? weft_sleep(i.takes) : fine;
+    atomic_fetch_sub(&alive, 1);
+    if (!weft_ok(e)) atomic_fetch_add(&stopped, 1);
+    if (i.fails) weft_failf(i.fails, "item %d", i.number);
+    return i.number % 3 ? &marks[i.number] : NULL; /* NULL is a result like others */
+}
+static item_in items[1000];
+static int *results[1000];
+static void new_items(int n, weft_duration takes) {
+    none_yet();
+    alive = most_alive = 0;
+    for (int i = 0; i < n; i++) {
+        items[i] = (item_in){i, takes, 0};
+        results[i] = &marks[999];
+    }
+}
+static void check_results(int n) {
+    for (int i = 0; i < n; i++) CHECK(results[i] == (i % 3 ? &marks[i] : NULL));
+}
+
+static void each_in_order(void *arg) {
+    (void)arg;
+    new_items(10, weft_ms(20)); /* C-C: ten users, three at a time */
+    CHECK(weft_ok(weft_for_each_par(use, items, 10, results, .parallelism = 3)));
+    CHECK_EQ(weft_now(), weft_ms(80));
+    CHECK_EQ(most_alive, 3);
+    check_results(10);
+    new_items(20, 0);
+    for (int i = 0; i < 20; i++) items[i].takes = weft_ms(20 - i); /* the later ones end first */
+    CHECK(weft_ok(weft_map(use, items, 20, results)));
+    CHECK_EQ(weft_now(), weft_ms(100));
+    CHECK_EQ(most_alive, 20);
+    check_results(20);
+    new_items(5, weft_ms(10)); /* 0 is 1 */
+    CHECK(weft_ok(weft_for_each_par(use, items, 5, results)));
+    CHECK_EQ(weft_now(), weft_ms(150));
+    CHECK_EQ(most_alive, 1);
+    new_items(1000, 0);
+    CHECK(weft_ok(weft_for_each_par(use, items, 1000, results, .parallelism = 7, .grain = 16)));
+    check_results(1000);
+    CHECK(most_alive <= 7);
+    CHECK_EQ(begun, 1000);
+    new_items(100, weft_ms(1));
+    CHECK(weft_ok(weft_for_each_par(use, items, 100, NULL, .parallelism = 4, .grain = 30)));
+    CHECK_EQ(begun, 100);
+    CHECK_EQ(weft_now(), weft_ms(180));
+}
+TEST(for_each_par_keeps_the_order_and_the_limit) { on_clock(WEFT_CLOCK_AUTO, each_in_order); }
+
+static void each_fails(void *arg) {
+    (void)arg;
+    new_items(100, weft_ms(10));
+    items[7].takes = weft_ms(1);
+    items[7].fails = 307;
+    weft_exit e = weft_for_each_par(use, items, 100, results, .parallelism = 5);
+    CHECK_EQ(e.code, 307);
+    CHECK_EQ(weft_now(), weft_ms(11));
+    CHECK(begun <= 10 && begun >= 8);
+    CHECK_EQ(alive, 0);
+    CHECK_EQ(leaves_with_code(e.cause, 307), 1);
+    new_items(10, 0);
+    items[3].fails = 303;
+    CHECK_EQ(weft_for_each_par(use, items, 10, results).code, 303);
+    CHECK_EQ(begun, 4); /* the rest is not begun */
+    CHECK(weft_ok(weft_checkpoint()));
+}
+TEST(the_first_item_that_fails_ends_for_each_par) { on_clock(WEFT_CLOCK_AUTO, each_fails); }
+
+static void each_invalid(void *arg) {
+    (void)arg;
+    char text[200];
+    weft_exit e = weft_for_each_par(use, items, 5, results, .parallelism = -1);
+    CHECK_EQ(e.code, WEFT_E_INVALID);
+    CHECK(strstr(weft_exit_format(e, text, sizeof text), "0 means 1"));
+    CHECK_EQ(weft_for_each_par(use, items, 5, results, .grain = -1).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_for_each_par(use, NULL, 5, results).code, WEFT_E_INVALID);
+    CHECK(weft_ok(weft_for_each_par(use, NULL, 0, NULL)));
+}
+TEST(for_each_par_says_what_is_wrong_with_its_options) { on_clock(WEFT_CLOCK_AUTO, each_invalid); }
+
+static weft_exit eaches(void *arg) {
+    return weft_for_each_par(use, items, 100, results, .parallelism = *(int *)arg);
+}
+static void each_timed_out(void *arg) {
+    (void)arg;
+    for (int k = 1; k < 5; k++) {
+        weft_time t = weft_now();
+        new_items(100, weft_ms(10));
+        CHECK_EQ(weft_timeout(weft_ms(35), eaches, &k).code, WEFT_E_TIMEOUT);
+        CHECK_EQ(weft_now() - t, weft_ms(35));
+        CHECK_EQ(begun, 4 * k);
+        CHECK_EQ(stopped, k);
+        CHECK_EQ(alive, 0);
+    }
+}
+TEST(a_deadline_stops_all_items_of_for_each_par) { on_clock(WEFT_CLOCK_AUTO, each_timed_out); }
+
+static int spread(int n);
+WEFT_TASK(spread, int, int);
+static int spread(int n) {
+    int in[4] = {n - 1, n - 1, n - 1, n - 1}, out[4] = {0}, sum = 0;
+    if (n == 0) return 1;
+    if (n == 3) weft_yield();
+    CHECK(weft_ok(weft_for_each_par(spread, in, 4, out, .parallelism = 1 + n % 3)));
+    for (int i = 0; i < 4; i++) sum += out[i];
+    return sum;
+}
+static void each_nested(void *arg) {
+    (void)arg;
+    CHECK_EQ(spread(5), 1024);
+}
+TEST(for_each_par_nests) { often(WEFT_CLOCK_AUTO, each_nested, 20); }
+
 /* ---- plain threads -------------------------------------------------------------------------------------- */
 
 TEST(on_a_plain_thread_branches_are_calls) {
@@ -467,6 +596,9 @@ TEST(on_a_plain_thread_branches_are_calls) {
     CHECK(weft_ok(weft_all_settled(exits, WEFT_BR(toil, &n, 0, 5, 0), WEFT_BR(toil, &m, 0, 6, 0))));
     CHECK(weft_ok(exits[0]) && weft_ok(exits[1]));
     CHECK_EQ(begun, 5);
+    new_items(10, 0);
+    CHECK(weft_ok(weft_for_each_par(use, items, 10, results, .parallelism = 3)));
+    check_results(10);
 }
 
 TEST_MAIN

@@ -123,10 +123,51 @@ WEFT_API weft_exit weft_race_of(size_t *who, weft_branch *branches, size_t n, co
 WEFT_API weft_exit weft_any_of(size_t *who, weft_branch *branches, size_t n, const weft_par_options *options);
 WEFT_API weft_exit weft_settle_of(weft_exit *exits, weft_branch *branches, size_t n);
 
+/* ---- many items --------------------------------------------------------------------------------------- */
+
+#define WEFT_UNLIMITED INT64_MAX
+
+/* Zero means default everywhere. */
+typedef struct weft_each_options {
+    int64_t parallelism; /* items that are being worked on at once, at most; 0: 1; WEFT_UNLIMITED: all */
+    int64_t grain;       /* items that are taken at a time, one after the other by the same hand; 0: 1 */
+} weft_each_options;
+
+/* weft_exit weft_for_each_par(name, const name_in items[], size_t n, name_out results[], options...)
+ * results[i] = name(items[i]) for each i below n; results may be NULL.  At most .parallelism items are begun and not ended at
+ * any moment, and they are begun in the order of their numbers.  The caller works on items itself; others come to help while it
+ * waits in one, or when a worker is without work.  Whoever helps costs a stack only while it waits.
+ * The first failure cancels the others, and no further item is begun; it is returned, with those that followed attached.  Then
+ * nothing is promised of the results of items that failed, were stopped, or were not begun.
+ * Errors (tag FAIL): WEFT_E_INVALID (a negative option; n items, but no array).
+ * [any thread] [suspends: cancellation point] */
+#define weft_for_each_par(name, items, n, results, ...)                                      \
+    __extension__({                                                                          \
+        static const weft_site weft_site_ = {weft__lane_run, #name, __FILE__, __LINE__};     \
+        const weft__each_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), \
+                                         (1 ? (results) : (name##_out *)0), (n), &weft_site_}; \
+        const weft_each_options weft_o_ = {__VA_ARGS__};                                     \
+        weft__for_each(&weft_c_, &weft_o_);                                                  \
+    })
+
+/* weft_exit weft_map(name, const name_in items[], size_t n, name_out results[])
+ * The same without a limit. */
+#define weft_map(name, items, n, results) weft_for_each_par(name, items, n, results, .parallelism = WEFT_UNLIMITED)
+
 /* ---- below: what the macros use ----------------------------------------------------------------------- */
 
 /* A branch that was forked and is run elsewhere. */
 WEFT_API void weft__branch_run(weft_task *task, weft_head head);
+
+typedef struct weft__each_call {
+    void (*call)(const void *items, void *results, size_t i);
+    const void *items;
+    void *results;
+    size_t n;
+    const weft_site *site;
+} weft__each_call;
+WEFT_API weft_exit weft__for_each(const weft__each_call *call, const weft_each_options *options);
+WEFT_API void weft__lane_run(weft_task *task, weft_head head);
 
 WEFT_END_C
 #endif

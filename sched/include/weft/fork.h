@@ -309,6 +309,10 @@ slow:
         weft_t_->io.out = weft_out_;                                                         \
         (void)weft_head_;                                                                    \
     }                                                                                        \
+    __attribute__((unused)) static void name##__each(const void *weft_items_, void *weft_results_, size_t weft_i_) { \
+        name##_out weft_out_ = name(((const name##_in *)weft_items_)[weft_i_]);              \
+        if (weft_results_) ((name##_out *)weft_results_)[weft_i_] = weft_out_;               \
+    }                                                                                        \
     __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *weft_t_) { \
         return WEFT_LIKELY(weft__take(&weft_t_->task)) ? name(weft_t_->io.in) : weft_t_->io.out; \
     }                                                                                        \
