@@ -61,6 +61,23 @@ typedef struct weft_branch {
     weft_exit exit;         /* if it did not end well */
 } weft_branch;
 
+static inline __attribute__((always_inline)) weft_branch weft__branch(const weft_site *site,
+                                                                      void (*run)(weft_task *, weft_head), weft_task *call,
+                                                                      void *out, void (*drop)(void *), size_t size,
+                                                                      size_t at, size_t bytes) {
+    weft_branch b; /* the rest is written when it is begun */
+    b.site = site;
+    b.run = run;
+    b.call = call;
+    b.out = out;
+    b.drop = drop;
+    b.size = (uint16_t)size;
+    b.at = (uint16_t)at;
+    b.bytes = (uint16_t)bytes;
+    b.state = 0;
+    return b;
+}
+
 /* WEFT_BR(name, name_out *out, input...)
  * The branch name(input), for use among the arguments of a combinator; `input` initialises a name_in, as in weft_fork.  out: where
  * its value goes if it counts, NULL: nowhere.  Branches of a race may share it. */
@@ -69,15 +86,13 @@ typedef struct weft_branch {
  * caller's fiber once all branches have ended.  Must not suspend. */
 #define WEFT_BR_DROP(name, out, drop, ...) WEFT__BR(name, out, drop, __VA_ARGS__)
 #define WEFT__BR(name, out_, drop_, ...)                                                     \
-    {                                                                                        \
-        .site = __extension__({                                                              \
-            static const weft_site weft_site_ = {weft__branch_run, #name, __FILE__, __LINE__}; \
-            &weft_site_;                                                                     \
-        }),                                                                                  \
-        .run = name##__run, .call = &(name##_task[1]){name##__with((name##_in){__VA_ARGS__})}->task, \
-        .out = (1 ? (out_) : (name##_out *)0), .drop = (drop_),                              \
-        .size = (uint16_t)sizeof(name##_task), .at = (uint16_t)offsetof(name##_task, io), .bytes = (uint16_t)sizeof(name##_out)     \
-    }
+    weft__branch(__extension__({                                                             \
+                     static const weft_site weft_site_ = {weft__branch_run, #name, __FILE__, __LINE__}; \
+                     &weft_site_;                                                            \
+                 }),                                                                         \
+                 name##__run, &(name##_task[1]){name##__with((name##_in){__VA_ARGS__})}->task, \
+                 (1 ? (out_) : (name##_out *)0), (drop_), sizeof(name##_task), offsetof(name##_task, io), \
+                 sizeof(name##_out))
 
 /* weft_exit weft_zip_par(branches...)
  * All of them.  ok: each value is where it belongs.  Else the failure that came first, with those that followed attached
