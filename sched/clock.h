@@ -74,7 +74,9 @@ static inline void clock_link(worker *w, alert *a, alert_kind kind, int64_t dead
     if (WEFT_LIKELY(!clock_virtual(w->rt))) {
         a->timer.near = kind == ALERT_WAIT ? ((limit *)a)->f : NULL;
         wheel_link(&w->wheel, &a->timer, deadline);
-    } else
+    } else if (kind == ALERT_SCOPE) /* a value that comes with the end of the time counts, whichever was armed first */
+        timeline_link_late(&w->rt->timeline, &a->timer, deadline);
+    else
         timeline_link(&w->rt->timeline, &a->timer, deadline);
 }
 

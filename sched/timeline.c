@@ -68,14 +68,19 @@ static void unlink_timer(timeline *l, timer *t) {
     atom_store_rlx(&t->home, 0);
 }
 
-void weft__timeline_link(timeline *l, timer *t, int64_t deadline) {
+#define SEQ_LATE ((uint64_t)1 << 63) /* in seq */
+
+static void link_as(timeline *l, timer *t, int64_t deadline, uint64_t seq) {
     t->sibling = t->back = t->child = NULL;
     t->deadline = deadline;
-    t->seq = l->seq++;
+    t->seq = seq;
     atom_store_rlx(&t->home, (uintptr_t)l);
     l->root = meld(t, l->root);
     atom_store_rlx(&l->count, timeline_count(l) + 1);
 }
+
+void weft__timeline_link(timeline *l, timer *t, int64_t deadline) { link_as(l, t, deadline, l->seq++); }
+void weft__timeline_link_late(timeline *l, timer *t, int64_t deadline) { link_as(l, t, deadline, l->seq++ | SEQ_LATE); }
 
 void weft__timeline_arm(timeline *l, timer *t, int64_t deadline) {
     timeline_lock(l);
@@ -134,7 +139,7 @@ bool weft__timeline_pop_one(timeline *l, int64_t limit, timer_fire *fire, void *
 /* ---- audit ------------------------------------------------------------------------------------------- */
 
 static bool links_sound(const timeline *l, const timer *t) {
-    if (atom_load_rlx(&t->home) != (uintptr_t)l || t->seq >= l->seq) return false;
+    if (atom_load_rlx(&t->home) != (uintptr_t)l || (t->seq & ~SEQ_LATE) >= l->seq) return false;
     if (t->child && (t->child->back != t || !before(t, t->child))) return false;
     return !t->sibling || t->sibling->back == t;
 }

@@ -1,4 +1,5 @@
-/* sched/timeline.h -- timers of a virtual clock, in exact order: by deadline, then by order of arming.
+/* sched/timeline.h -- timers of a virtual clock, in exact order: by deadline, then by order of arming; those that are linked
+ * late come behind all others of their deadline, whenever armed.
  *
  * One per runtime, all workers share it, hence its own lock.  A pairing heap through the timers: nothing is allocated,
  * arming is one comparison, the log n of it is paid by pop and cancel.  No recursion: callers stand on small stacks.
@@ -26,6 +27,7 @@ typedef struct timeline {
 } timeline; /* zero-initialised: empty */
 
 void weft__timeline_link(timeline *l, timer *t, int64_t deadline);
+void weft__timeline_link_late(timeline *l, timer *t, int64_t deadline);
 void weft__timeline_arm(timeline *l, timer *t, int64_t deadline);
 bool weft__timeline_cancel(timeline *l, timer *t);
 bool weft__timeline_first(timeline *l, int64_t *deadline);
@@ -40,6 +42,9 @@ static inline void timeline_unlock(timeline *l) { spin_unlock(&l->lock); }
 
 /* Arm t.  Lock held: for callbacks.  pre: t is not armed. */
 static inline void timeline_link(timeline *l, timer *t, int64_t deadline) { weft__timeline_link(l, t, deadline); }
+
+/* The same, behind the others of that time. */
+static inline void timeline_link_late(timeline *l, timer *t, int64_t deadline) { weft__timeline_link_late(l, t, deadline); }
 
 /* timeline_link, the lock taken.  Any thread. */
 static inline void timeline_arm(timeline *l, timer *t, int64_t deadline) { weft__timeline_arm(l, t, deadline); }
