@@ -12,12 +12,12 @@
 
 /* ---- the region --------------------------------------------------------------------------------------- */
 
-void par_cancel(par *p) {
+void weft__par_cancel(par *p) {
     static const weft_cause over = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "another branch has decided");
     weft__node_cancel(&p->region.node, &over);
 }
 
-weft_exit par_leave_slow(par *p, fiber *f) {
+weft_exit weft__par_leave_slow(par *p, fiber *f) {
     weft__node *n = &p->region.node;
     if (atom_load_acq(&n->state) & NODE_MEMBERS) weft__node_close(f, n);
     uint64_t state = atom_load_acq(&n->state);
@@ -30,7 +30,7 @@ weft_exit par_leave_slow(par *p, fiber *f) {
     return e;
 }
 
-weft_exit par_interrupt(fiber *f) {
+weft_exit weft__par_interrupt(fiber *f) {
     static const weft_cause stopped = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the branch was stopped");
     cancel_look_again(f);
     weft_exit e = weft__look_up(f);
@@ -39,7 +39,7 @@ weft_exit par_interrupt(fiber *f) {
 
 /* ---- a branch ----------------------------------------------------------------------------------------- */
 
-static bool decides(const par *p, const weft_branch *b) {
+bool weft__branch_decides(const par *p, const weft_branch *b) {
     switch (p->kind) {
     case PAR_ALL: return b->state != BRANCH_ENDED_WELL;
     case PAR_RACE: return b->state != BRANCH_STOPPED;
@@ -49,8 +49,7 @@ static bool decides(const par *p, const weft_branch *b) {
     return false;
 }
 
-/* b has ended on f, whose own nodes at `depth` and further out are not b's. */
-static void note_end(weft_branch *b, fiber *f, unsigned depth) {
+void weft__branch_note_end(weft_branch *b, fiber *f, unsigned depth) {
     b->exit = f->exit;
     f->exit = par_success;
     if (!weft_ok(b->exit))
@@ -59,34 +58,21 @@ static void note_end(weft_branch *b, fiber *f, unsigned depth) {
         b->state = f->told <= depth ? BRANCH_STOPPED : BRANCH_ENDED_WELL;
 }
 
+void weft__branch_run_elsewhere(weft_branch *b, fiber *f, weft_head head) {
+    par *p = b->par;
+    b->run(b->call, head);
+    weft__branch_note_end(b, f, 0);
+    if (weft__branch_decides(p, b) && par_decide(p, (uint64_t)(b - p->branches) + 1)) weft__par_cancel(p);
+}
+
 /* Run by somebody else, or by its owner on top of its own wait when stacks have run out. */
 void weft__branch_run(weft_task *task, weft_head head) {
     weft_branch *b = (weft_branch *)task;
     fiber *f = thread_fiber();
     uint16_t told = f->told;
     f->told = TOLD_NOTHING;
-    if (par_goes_on(f)) {
-        b->run(b->call, head);
-        note_end(b, f, 0);
-        par *p = b->par;
-        if (decides(p, b) && par_decide(p, (uint64_t)(b - p->branches) + 1)) par_cancel(p);
-    }
+    if (par_goes_on(f)) weft__branch_run_elsewhere(b, f, head);
     if (told < f->told) f->told = told;
-}
-
-/* By its owner.  False: it did not end well. */
-PAR_INLINE bool call_here(par *p, fiber *f, weft_branch *b) {
-    b->run(b->call, f->pub.head);
-    if (WEFT_LIKELY(weft_ok(f->exit) && f->told > p->region.node.depth)) {
-        b->state = BRANCH_ENDED_WELL;
-        return true;
-    }
-    note_end(b, f, p->region.node.depth);
-    return false;
-}
-
-static void decide_here(par *p, const weft_branch *b) {
-    if (decides(p, b) && par_decide(p, (uint64_t)(b - p->branches) + 1) && !par_private(p)) par_cancel(p);
 }
 
 PAR_INLINE void fork_rest(par *p, weft_branch *b, size_t n) {
@@ -102,7 +88,7 @@ PAR_INLINE bool call_all(par *p, fiber *f, weft_branch *b, size_t n) {
     bool well = false;
     fork_rest(p, b, n);
     b->state = BRANCH_NOT_BEGUN;
-    if (par_goes_on(f) && !(well = call_here(p, f, b))) decide_here(p, b);
+    if (par_goes_on(f) && !(well = branch_call_here(p, f, b))) branch_decide_here(p, b);
     for (size_t i = 1; i < n; i++) {
         if (!weft__take(&b[i].task)) {
             if (b[i].state != BRANCH_ENDED_WELL) well = false;
@@ -110,8 +96,8 @@ PAR_INLINE bool call_all(par *p, fiber *f, weft_branch *b, size_t n) {
         }
         if (atom_load_acq(&p->first) || !par_goes_on(f))
             well = false;
-        else if (!call_here(p, f, &b[i])) {
-            decide_here(p, &b[i]);
+        else if (!branch_call_here(p, f, &b[i])) {
+            branch_decide_here(p, &b[i]);
             well = false;
         }
     }
@@ -120,13 +106,13 @@ PAR_INLINE bool call_all(par *p, fiber *f, weft_branch *b, size_t n) {
 
 /* ---- results ------------------------------------------------------------------------------------------ */
 
-void branch_drop(weft_branch *b) {
+void weft__branch_drop(weft_branch *b) {
     if (b->state == BRANCH_ENDED_WELL && b->drop) b->drop(branch_value(b));
 }
 
 static void drop_values(weft_branch *b, size_t n, size_t but) {
     for (size_t i = 0; i < n; i++)
-        if (i != but) branch_drop(&b[i]);
+        if (i != but) weft__branch_drop(&b[i]);
 }
 
 /* The failures: that of `lead` first, then in the order of the arguments.  References are taken over. */
@@ -162,7 +148,7 @@ static weft_exit not_all(par *p, fiber *f, weft_branch *b, size_t n, weft_exit a
     weft_exit e = combined(b, n, decided_by(p), also);
     drop_values(b, n, n);
     if (!weft_ok(e)) return weft__hold_own(f, e);
-    return par_interrupt(f);
+    return weft__par_interrupt(f);
 }
 
 static weft_exit refuse(void) {
@@ -177,7 +163,7 @@ weft_exit weft_all_of(weft_branch *b, size_t n, const weft_par_options *o) {
     if (WEFT_UNLIKELY(n == 0)) return par_success;
     if (WEFT_UNLIKELY(!b)) return refuse();
     if (WEFT_UNLIKELY(!f)) return call_on_thread(b, n, NULL);
-    if (keeps(o)) return par_keep(PAR_ALL, NULL, b, n);
+    if (keeps(o)) return weft__par_keep(PAR_ALL, NULL, b, n);
     scheduling_point(f);
     p.kind = PAR_ALL;
     p.branches = b;
@@ -187,7 +173,7 @@ weft_exit weft_all_of(weft_branch *b, size_t n, const weft_par_options *o) {
     if (WEFT_LIKELY(par_private(&p)))
         par_leave(&p, f);
     else
-        also = par_leave_slow(&p, f);
+        also = weft__par_leave_slow(&p, f);
     if (WEFT_UNLIKELY(!well) || !weft_ok(also)) return not_all(&p, f, b, n, also);
     for (size_t i = 0; i < n; i++) branch_deliver(&b[i]);
     return par_success;
@@ -212,14 +198,14 @@ static weft_exit nobody_won(weft_branch *b, size_t n, fiber *f, weft_exit also) 
     weft_exit e = combined(b, n, 0, also);
     if (weft_ok(also) && any_missing(b, n)) {
         weft__cause_drop(e.cause);
-        return par_interrupt(f);
+        return weft__par_interrupt(f);
     }
     return weft__hold_own(f, e);
 }
 
-static __attribute__((noinline)) weft_exit first_slow(par *p, fiber *f, size_t n, size_t *who) {
+weft_exit weft__par_first_end(par *p, fiber *f, size_t n, size_t *who) {
     weft_branch *b = p->branches;
-    weft_exit also = par_private(p) ? (par_leave(p, f), par_success) : par_leave_slow(p, f);
+    weft_exit also = par_private(p) ? (par_leave(p, f), par_success) : weft__par_leave_slow(p, f);
     size_t first = decided_by(p);
     if (who) *who = first < n ? first : n;
     return first < n ? won(b, n, first, f, also) : nobody_won(b, n, f, also);
@@ -236,27 +222,27 @@ PAR_INLINE weft_exit first_of(par_kind kind, size_t *who, weft_branch *b, size_t
     fork_rest(&p, b, n);
     b->state = BRANCH_NOT_BEGUN;
     if (par_goes_on(f)) {
-        if (WEFT_LIKELY(call_here(&p, f, b)) && WEFT_LIKELY(par_private(&p))) { /* the others were never known to anybody */
+        if (WEFT_LIKELY(branch_call_here(&p, f, b)) && WEFT_LIKELY(par_private(&p))) { /* the others were never known to anybody */
             par_leave(&p, f);
             if (who) *who = 0;
             branch_deliver(b);
             return par_success;
         }
-        decide_here(&p, b);
+        branch_decide_here(&p, b);
     }
     for (size_t i = 1; i < n; i++) {
         if (!weft__take(&b[i].task) || atom_load_acq(&p.first) || !par_goes_on(f)) continue;
-        call_here(&p, f, &b[i]);
-        decide_here(&p, &b[i]);
+        branch_call_here(&p, f, &b[i]);
+        branch_decide_here(&p, &b[i]);
     }
-    return first_slow(&p, f, n, who);
+    return weft__par_first_end(&p, f, n, who);
 }
 
 weft_exit weft_race_of(size_t *who, weft_branch *b, size_t n, const weft_par_options *o) {
     if (WEFT_UNLIKELY(n == 0))
         return FAILED(WEFT_E_INVALID, "weft_race: no branch could ever complete; pass at least one");
     if (WEFT_UNLIKELY(!b)) return refuse();
-    if (keeps(o) && thread_fiber()) return par_keep(PAR_RACE, who, b, n);
+    if (keeps(o) && thread_fiber()) return weft__par_keep(PAR_RACE, who, b, n);
     return first_of(PAR_RACE, who, b, n);
 }
 
@@ -264,7 +250,7 @@ weft_exit weft_any_of(size_t *who, weft_branch *b, size_t n, const weft_par_opti
     if (WEFT_UNLIKELY(n == 0))
         return FAILED(WEFT_E_INVALID, "weft_any: no branch could ever end well; pass at least one");
     if (WEFT_UNLIKELY(!b)) return refuse();
-    if (keeps(o) && thread_fiber()) return par_keep(PAR_ANY, who, b, n);
+    if (keeps(o) && thread_fiber()) return weft__par_keep(PAR_ANY, who, b, n);
     return first_of(PAR_ANY, who, b, n);
 }
 
@@ -294,12 +280,12 @@ weft_exit weft_settle_of(weft_exit *exits, weft_branch *b, size_t n) {
     par_enter(&p, f);
     p.region.node.policy = WEFT__COLLECT;
     bool well = call_all(&p, f, b, n);
-    weft_exit also = par_private(&p) ? (par_leave(&p, f), par_success) : par_leave_slow(&p, f);
+    weft_exit also = par_private(&p) ? (par_leave(&p, f), par_success) : weft__par_leave_slow(&p, f);
     bool missing = !well && any_missing(b, n);
     for (size_t i = 0; i < n; i++) {
         weft_exit e = settled(&b[i], f);
         if (exits) exits[i] = e;
     }
     if (!weft_ok(also)) return weft__hold_own(f, also);
-    return missing ? par_interrupt(f) : par_success;
+    return missing ? weft__par_interrupt(f) : par_success;
 }

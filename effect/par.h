@@ -72,10 +72,10 @@ PAR_INLINE void par_leave(par *p, fiber *f) {
 }
 
 /* Owner, all children joined: wait for the fibers that belong to it, and leave.  Returns how those failed, a reference. */
-weft_exit par_leave_slow(par *p, fiber *f);
+weft_exit weft__par_leave_slow(par *p, fiber *f);
 
 /* Nobody is needed any more.  Any worker, before its child's end is known. */
-void par_cancel(par *p);
+void weft__par_cancel(par *p);
 /* Has the child with this number decided? */
 PAR_INLINE bool par_decide(par *p, uint64_t number) {
     uint64_t none = 0;
@@ -87,13 +87,37 @@ PAR_INLINE bool par_goes_on(fiber *f) { return WEFT_LIKELY(!cancel_point(f)) || 
 
 /* The caller's interrupt, of an owner that has left the region; {INTERRUPT, WEFT_E_CANCELLED} if only the children were
  * stopped. */
-weft_exit par_interrupt(fiber *f);
+weft_exit weft__par_interrupt(fiber *f);
 
 /* weft_par_options.rest == WEFT_KEEP (effect/par_keep.c) */
-weft_exit par_keep(par_kind kind, size_t *who, weft_branch *b, size_t n);
+weft_exit weft__par_keep(par_kind kind, size_t *who, weft_branch *b, size_t n);
+
+/* b has ended on f, whose own nodes at `depth` and further out are not b's. */
+void weft__branch_note_end(weft_branch *b, fiber *f, unsigned depth);
+bool weft__branch_decides(const par *p, const weft_branch *b);
+/* Not by its owner, or on top of its owner's wait; fiber.told is reset. */
+void weft__branch_run_elsewhere(weft_branch *b, fiber *f, weft_head head);
+
+/* By its owner.  False: it did not end well. */
+PAR_INLINE bool branch_call_here(par *p, fiber *f, weft_branch *b) {
+    b->run(b->call, f->pub.head);
+    if (WEFT_LIKELY(weft_ok(f->exit) && f->told > p->region.node.depth)) {
+        b->state = BRANCH_ENDED_WELL;
+        return true;
+    }
+    weft__branch_note_end(b, f, p->region.node.depth);
+    return false;
+}
+
+PAR_INLINE void branch_decide_here(par *p, const weft_branch *b) {
+    if (weft__branch_decides(p, b) && par_decide(p, (uint64_t)(b - p->branches) + 1) && !par_private(p)) weft__par_cancel(p);
+}
+
+/* The end of a race, or of weft_any: all n are joined, the region is left here. */
+weft_exit weft__par_first_end(par *p, fiber *f, size_t n, size_t *who);
 
 PAR_INLINE void *branch_value(const weft_branch *b) { return (char *)b->call + b->at; }
-void branch_drop(weft_branch *b);
+void weft__branch_drop(weft_branch *b);
 
 /* Values are small, and their sizes known where they are used only. */
 PAR_INLINE void par_copy(void *to, const void *from, size_t bytes) {

@@ -55,7 +55,7 @@ static void item_ended_ill(each *e, fiber *f) {
     atom_store_rlx(&e->stopped, 1);
     if (weft_ok(x)) return; /* stopped */
     if (x.tag == WEFT_EXIT_INTERRUPT)
-        par_cancel(&e->par); /* no failure, but it has no result either */
+        weft__par_cancel(&e->par); /* no failure, but it has no result either */
     else
         weft__node_failed(&e->par.region.node, x);
     weft__cause_drop(x.cause);
@@ -132,7 +132,7 @@ weft_exit weft__for_each(const weft__each_call *c, const weft_each_options *o) {
     if (WEFT_LIKELY(par_private(&e.par)))
         par_leave(&e.par, f);
     else
-        x = par_leave_slow(&e.par, f);
+        x = weft__par_leave_slow(&e.par, f);
     if (WEFT_UNLIKELY(!weft_ok(x))) return weft__hold_own(f, x);
-    return WEFT_UNLIKELY(atom_load_rlx(&e.stopped)) ? par_interrupt(f) : par_success;
+    return WEFT_UNLIKELY(atom_load_rlx(&e.stopped)) ? weft__par_interrupt(f) : par_success;
 }

@@ -37,7 +37,7 @@ static void let_go(kept *k) {
     for (size_t i = 0; i < k->n; i++) {
         kept_child *c = &k->child[i];
         if (c->taken) continue;
-        branch_drop(&c->branch);
+        weft__branch_drop(&c->branch);
         if (c->branch.state == BRANCH_ENDED_ILL) weft__cause_drop(c->branch.exit.cause);
     }
     weft_promise_drop(&k->over);
@@ -124,7 +124,7 @@ static weft_exit begin_all(kept *k) {
 
 static weft_exit take(kept_child *c, fiber *f) {
     c->taken = true;
-    if (c->branch.state == BRANCH_STOPPED) return par_interrupt(f);
+    if (c->branch.state == BRANCH_STOPPED) return weft__par_interrupt(f);
     if (c->branch.state == BRANCH_ENDED_ILL) return weft__hold_own(f, c->branch.exit);
     branch_deliver(&c->branch);
     return par_success;
@@ -145,14 +145,14 @@ static weft_exit take_failures(kept *k, fiber *f) {
 static weft_exit all_over(kept *k, fiber *f) {
     for (size_t i = 0; i < k->n; i++) {
         unsigned state = k->child[i].branch.state;
-        if (state == BRANCH_NOT_BEGUN || state == BRANCH_STOPPED) return par_interrupt(f);
+        if (state == BRANCH_NOT_BEGUN || state == BRANCH_STOPPED) return weft__par_interrupt(f);
     }
     if (k->kind != PAR_ALL) return take_failures(k, f);
     for (size_t i = 0; i < k->n; i++) take(&k->child[i], f);
     return par_success;
 }
 
-weft_exit par_keep(par_kind kind, size_t *who, weft_branch *b, size_t n) {
+weft_exit weft__par_keep(par_kind kind, size_t *who, weft_branch *b, size_t n) {
     fiber *f = thread_fiber();
     kept *k = copy_of(kind, b, n);
     if (who) *who = n;

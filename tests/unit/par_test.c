@@ -453,6 +453,73 @@ static void kept_interrupted(void *arg) {
 }
 TEST(a_caller_that_is_interrupted_leaves_the_kept_branches_alone) { on_clock(WEFT_CLOCK_AUTO, kept_interrupted); }
 
+/* ---- time ----------------------------------------------------------------------------------------------- */
+
+static void instead(void *arg) {
+    (void)arg;
+    long n = 0;
+    none_yet();
+    /* C-D: a primary of 2 s, at most 500 ms, then a fallback */
+    CHECK(weft_ok(weft_timeout_to(weft_ms(500), WEFT_BR(toil, &n, weft_s(2), 1, 0), WEFT_BR(toil, &n, .value = 2))));
+    CHECK_EQ(n, 2);
+    CHECK_EQ(weft_now(), weft_ms(500));
+    CHECK_EQ(stopped, 1);
+    CHECK(weft_ok(weft_timeout_to(weft_s(3), WEFT_BR(toil, &n, weft_s(2), 1, 0), WEFT_BR(toil, &n, .value = 2))));
+    CHECK_EQ(n, 1);
+    CHECK_EQ(weft_now(), weft_ms(2500));
+    /* its own failure has no fallback, and neither has one with the code of a timeout */
+    CHECK_EQ(weft_timeout_to(weft_s(3), WEFT_BR(toil, &n, 0, 1, 301), WEFT_BR(toil, &n, .value = 2)).code, 301);
+    CHECK_EQ(weft_timeout_to(weft_s(3), WEFT_BR(toil, &n, 0, 1, WEFT_E_TIMEOUT), WEFT_BR(toil, &n, .value = 2)).code, WEFT_E_TIMEOUT);
+    CHECK_EQ(n, 1);
+    CHECK_EQ(weft_timeout_to(weft_s(1), WEFT_BR(toil, &n, weft_s(9), 1, 0), WEFT_BR(toil, &n, 0, 2, 302)).code, 302);
+    CHECK_EQ(weft_timeout_to(-1, WEFT_BR(toil, &n, 0, 1, 0), WEFT_BR(toil, &n, 0, 2, 0)).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_timeout_to(1, WEFT_BR(toil, &n, 0, 1, 0)).code, WEFT_E_INVALID);
+}
+TEST(timeout_to_has_something_instead) { on_clock(WEFT_CLOCK_AUTO, instead); }
+
+/* The value comes with the end of the time: it wins, whoever is woken first. */
+static void instead_ties(void *arg) {
+    (void)arg;
+    long n = 0;
+    CHECK(weft_ok(weft_timeout_to(weft_s(1), WEFT_BR(toil, &n, weft_s(1), 1, 0), WEFT_BR(toil, &n, .value = 2))));
+    CHECK_EQ(n, 1);
+}
+TEST(a_value_that_comes_with_the_end_of_the_time_counts) { often(WEFT_CLOCK_AUTO, instead_ties, 20); }
+
+static void hedged(void *arg) {
+    (void)arg;
+    long n = 0;
+    size_t who = 9;
+    none_yet();
+    CHECK(weft_ok(weft_hedge(&who, weft_ms(100), WEFT_BR(toil, &n, weft_ms(50), 1, 0), WEFT_BR(toil, &n, weft_ms(10), 2, 0))));
+    CHECK_EQ(n, 1); /* in time */
+    CHECK_EQ(begun, 1);
+    CHECK_EQ(weft_now(), weft_ms(50));
+    CHECK(weft_ok(weft_hedge(&who, weft_ms(100), WEFT_BR(toil, &n, weft_ms(500), 1, 0), WEFT_BR(toil, &n, weft_ms(10), 2, 0))));
+    CHECK_EQ(n, 2); /* late */
+    CHECK_EQ(who, 1);
+    CHECK_EQ(stopped, 1);
+    CHECK_EQ(weft_now(), weft_ms(160));
+    CHECK(weft_ok(weft_hedge(&who, weft_ms(100), WEFT_BR(toil, &n, weft_ms(20), 1, 301), WEFT_BR(toil, &n, weft_ms(10), 3, 0))));
+    CHECK_EQ(n, 3); /* failed: the backup does not wait */
+    CHECK_EQ(weft_now(), weft_ms(190));
+    CHECK(weft_ok(weft_hedge(&who, weft_ms(100), WEFT_BR(toil, &n, weft_ms(300), 4, 0), WEFT_BR(toil, &n, weft_ms(10), 3, 302))));
+    CHECK_EQ(n, 4);
+    CHECK_EQ(who, 0);
+    weft_exit e = weft_hedge(&who, weft_ms(100), WEFT_BR(toil, &n, 0, 4, 301), WEFT_BR(toil, &n, 0, 3, 302));
+    CHECK_EQ(e.code, 301);
+    CHECK_EQ(leaves_with_code(e.cause, 302), 1);
+    begun = 0;
+    CHECK(weft_ok(weft_hedge(NULL, 0, WEFT_BR(toil, &n, .value = 5), WEFT_BR(toil, &n, .value = 5))));
+    CHECK_EQ(n, 5);
+    if (!others_run_ahead()) CHECK_EQ(begun, 1);
+    CHECK_EQ(weft_hedge(NULL, -1, WEFT_BR(toil, &n, 0, 4, 0), WEFT_BR(toil, &n, 0, 3, 0)).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_hedge(NULL, 1, WEFT_BR(toil, &n, 0, 4, 0)).code, WEFT_E_INVALID);
+    CHECK(weft_ok(weft_hedge(NULL, WEFT_FOREVER, WEFT_BR(toil, &n, weft_s(1), 4, 0), WEFT_BR(toil, &n, 0, 3, 0))));
+    CHECK_EQ(n, 4);
+}
+TEST(a_hedge_starts_its_backup_after_a_delay) { on_clock(WEFT_CLOCK_AUTO, hedged); }
+
 /* ---- many items ----------------------------------------------------------------------------------------- */
 
 static _Atomic int alive, most_alive;

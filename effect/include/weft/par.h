@@ -138,6 +138,22 @@ WEFT_API weft_exit weft_race_of(size_t *who, weft_branch *branches, size_t n, co
 WEFT_API weft_exit weft_any_of(size_t *who, weft_branch *branches, size_t n, const weft_par_options *options);
 WEFT_API weft_exit weft_settle_of(weft_exit *exits, weft_branch *branches, size_t n);
 
+/* ---- and time ---------------------------------------------------------------------------------------- */
+
+/* weft_exit weft_timeout_to(weft_duration d, branch, fallback)
+ * The branch, at most for d (as weft_timeout); if it was stopped by that, the fallback, another branch.  A branch that fails by itself has
+ * no fallback, and a value that comes with the end of the time counts.
+ * Errors: WEFT_E_INVALID (negative; not two branches).  [any thread] [suspends: cancellation point] */
+#define weft_timeout_to(d, ...) WEFT__PAR(weft_timeout_to_of((d), weft_b_, weft_n_), __VA_ARGS__)
+WEFT_API weft_exit weft_timeout_to_of(weft_duration d, weft_branch *branches, size_t n);
+
+/* weft_exit weft_hedge(size_t *who, weft_duration delay, branch, backup)
+ * The first value of the two, where the backup starts only when the branch has had neither value nor failure for so long, or at
+ * once when it fails.  Otherwise as weft_any.  Errors: also WEFT_E_INVALID (negative; not two branches).
+ * Source: Dean and Barroso, The Tail at Scale (2013).  [any thread] [suspends: cancellation point] */
+#define weft_hedge(who, delay, ...) WEFT__PAR(weft_hedge_of((who), (delay), weft_b_, weft_n_), __VA_ARGS__)
+WEFT_API weft_exit weft_hedge_of(size_t *who, weft_duration delay, weft_branch *branches, size_t n);
+
 /* ---- many items --------------------------------------------------------------------------------------- */
 
 #define WEFT_UNLIMITED INT64_MAX
