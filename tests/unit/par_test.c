@@ -648,6 +648,144 @@ static void each_nested(void *arg) {
 }
 TEST(for_each_par_nests) { often(WEFT_CLOCK_AUTO, each_nested, 20); }
 
+/* ---- streams -------------------------------------------------------------------------------------------- */
+
+typedef struct page {
+    int number;
+    char text[24];
+} page;
+static page fetch(item_in i);
+WEFT_TASK(fetch, page, item_in);
+static page fetch(item_in i) {
+    page p = {i.number, ""};
+    use(i);
+    snprintf(p.text, sizeof p.text, "page %d", i.number);
+    return p;
+}
+
+static void streams_in_order(void *arg) {
+    (void)arg;
+    weft_stream s;
+    page p;
+    size_t i, n = 0;
+    new_items(50, 0);
+    for (int k = 0; k < 50; k++) items[k].takes = weft_ms(1 + k * 7 % 13);
+    CHECK(weft_ok(weft_stream_open(&s, fetch, items, 50, .parallelism = 6, .window = 9)));
+    for (; weft_stream_next(&s, fetch, &i, &p); n++) {
+        CHECK_EQ(i, n);
+        CHECK_EQ(p.number, (int)n);
+        CHECK_EQ(atoi(p.text + 5), (int)n);
+        CHECK(begun <= (int)n + 9);
+    }
+    CHECK(weft_ok(weft_stream_close(&s)));
+    CHECK_EQ(n, 50);
+    CHECK_EQ(most_alive, 6);
+    CHECK_EQ(alive, 0);
+    CHECK(!weft_stream_next(&s, fetch, &i, &p));
+    CHECK_EQ(weft_stream_close(&s).code, WEFT_E_INVALID);
+    new_items(10, 0);
+    CHECK(weft_ok(weft_stream_open(&s, fetch, items, 10)));
+    for (n = 0; weft_stream_next(&s, fetch, NULL, &p); n++) {
+        CHECK_EQ(p.number, (int)n);
+        CHECK_EQ(begun, (int)n + 1); /* one at a time, as they are asked for */
+    }
+    CHECK(weft_ok(weft_stream_close(&s)));
+    CHECK_EQ(n, 10);
+    CHECK(weft_ok(weft_stream_open(&s, fetch, NULL, 0, .parallelism = 4)));
+    CHECK(!weft_stream_next(&s, fetch, NULL, NULL));
+    CHECK(weft_ok(weft_stream_close(&s)));
+}
+TEST(a_stream_has_results_in_the_order_of_the_items) { on_clock(WEFT_CLOCK_AUTO, streams_in_order); }
+
+static void streams_as_they_become(void *arg) {
+    (void)arg;
+    weft_stream s;
+    page p;
+    int order[5], n = 0;
+    size_t i;
+    new_items(5, 0);
+    for (int k = 0; k < 5; k++) items[k].takes = weft_ms(10 * (5 - k));
+    CHECK(weft_ok(weft_stream_open(&s, fetch, items, 5, .parallelism = WEFT_UNLIMITED, .unordered = true)));
+    while (weft_stream_next(&s, fetch, &i, &p)) {
+        CHECK_EQ(p.number, (int)i);
+        order[n++] = (int)i;
+    }
+    CHECK(weft_ok(weft_stream_close(&s)));
+    CHECK_EQ(n, 5);
+    /* the caller was in item 0, the longest: it hands out what became meanwhile, in that order, before or after */
+    for (int k = 0; k + 1 < 5; k++) CHECK(order[k] > order[k + 1] || order[k] == 0);
+    CHECK_EQ(weft_now(), weft_ms(50));
+}
+TEST(an_unordered_stream_has_results_as_they_become) { on_clock(WEFT_CLOCK_AUTO, streams_as_they_become); }
+
+static weft_exit add_up(void *arg, size_t i, void *value) {
+    const page *p = value;
+    CHECK_EQ(p->number, (int)i);
+    *(int *)arg += p->number;
+    weft_exit e = weft_sleep(weft_us(300));
+    return !weft_ok(e) ? e : i == 77 ? (weft_exit){WEFT_EXIT_FAIL, 377, NULL} : fine;
+}
+static void drop_page(void *value) {
+    CHECK(((page *)value)->text[0] == 'p');
+    atomic_fetch_add(&dropped, 1);
+}
+static void streams_to_a_call(void *arg) {
+    (void)arg;
+    for (int unordered = 0; unordered < 2; unordered++) {
+        int sum = 0;
+        new_items(60, weft_us(500));
+        CHECK(weft_ok(weft_stream_each(fetch, items, 60, add_up, &sum, .parallelism = 4, .unordered = unordered != 0)));
+        CHECK_EQ(sum, 59 * 60 / 2);
+        new_items(200, weft_us(500));
+        weft_exit e = weft_stream_each(fetch, items, 200, add_up, &sum, .parallelism = 4, .window = 8,
+                                       .unordered = unordered != 0, .drop = drop_page);
+        CHECK_EQ(e.code, 377);
+        CHECK(begun <= 78 + 16);
+        CHECK_EQ(alive, 0);
+        new_items(100, weft_us(500));
+        items[42].fails = 342;
+        e = weft_stream_each(fetch, items, 100, add_up, &sum, .parallelism = 5, .unordered = unordered != 0);
+        CHECK_EQ(e.code, 342);
+        CHECK_EQ(alive, 0);
+        CHECK(weft_ok(weft_checkpoint()));
+    }
+    CHECK_EQ(weft_stream_each(fetch, NULL, 5, add_up, NULL).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_stream_each(fetch, items, 5, add_up, NULL, .parallelism = -1).code, WEFT_E_INVALID);
+    CHECK_EQ(weft_stream_each(fetch, items, 5, add_up, NULL, .window = WEFT_WINDOW_MAX + 1).code, WEFT_E_INVALID);
+}
+TEST(a_stream_ends_early_by_its_items_or_its_taker) { on_clock(WEFT_CLOCK_AUTO, streams_to_a_call); }
+
+static void streams_closed_early(void *arg) {
+    (void)arg;
+    weft_stream s;
+    page p;
+    new_items(100, weft_ms(1));
+    CHECK(weft_ok(weft_stream_open(&s, fetch, items, 100, .parallelism = 4, .window = 10, .drop = drop_page)));
+    for (int n = 0; n < 5; n++) CHECK(weft_stream_next(&s, fetch, NULL, &p));
+    CHECK(weft_ok(weft_sleep(weft_ms(20)))); /* the lanes go on without being asked, as far as the window lets them */
+    CHECK(begun >= 14);
+    CHECK(begun <= 15);
+    CHECK(weft_ok(weft_stream_close(&s)));
+    CHECK_EQ(begun, 5 + dropped + stopped);
+    CHECK_EQ(alive, 0);
+    CHECK(weft_ok(weft_checkpoint()));
+}
+TEST(a_stream_that_is_closed_early_drops_what_was_not_taken) { on_clock(WEFT_CLOCK_AUTO, streams_closed_early); }
+
+static weft_exit streams(void *arg) {
+    int sum = 0;
+    (void)arg;
+    return weft_stream_each(fetch, items, 100, add_up, &sum, .parallelism = 3);
+}
+static void streams_timed_out(void *arg) {
+    (void)arg;
+    new_items(100, weft_ms(10));
+    CHECK_EQ(weft_timeout(weft_ms(35), streams, NULL).code, WEFT_E_TIMEOUT);
+    CHECK_EQ(weft_now(), weft_ms(35));
+    CHECK_EQ(alive, 0);
+}
+TEST(a_deadline_ends_a_stream) { on_clock(WEFT_CLOCK_AUTO, streams_timed_out); }
+
 /* ---- plain threads -------------------------------------------------------------------------------------- */
 
 TEST(on_a_plain_thread_branches_are_calls) {
@@ -666,6 +804,15 @@ TEST(on_a_plain_thread_branches_are_calls) {
     new_items(10, 0);
     CHECK(weft_ok(weft_for_each_par(use, items, 10, results, .parallelism = 3)));
     check_results(10);
+    weft_stream s;
+    page p;
+    CHECK(weft_ok(weft_stream_open(&s, fetch, items, 10, .parallelism = 3)));
+    for (int i = 0; i < 8; i++) CHECK(weft_stream_next(&s, fetch, NULL, &p) && p.number == i);
+    CHECK(weft_ok(weft_stream_close(&s)));
+    CHECK(weft_ok(weft_timeout_to(weft_s(1), WEFT_BR(toil, &n, 0, 5, 0), WEFT_BR(toil, &n, 0, 6, 0))));
+    CHECK_EQ(n, 5);
+    CHECK(weft_ok(weft_hedge(&who, weft_s(1), WEFT_BR(toil, &n, 0, 8, 0), WEFT_BR(toil, &n, 0, 6, 0))));
+    CHECK_EQ(n, 8);
 }
 
 TEST_MAIN

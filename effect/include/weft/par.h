@@ -185,6 +185,66 @@ typedef struct weft_each_options {
  * The same without a limit. */
 #define weft_map(name, items, n, results) weft_for_each_par(name, items, n, results, .parallelism = WEFT_UNLIMITED)
 
+/* ---- many results, one after the other ------------------------------------------------------------------ */
+
+/* Zero means default everywhere. */
+typedef struct weft_stream_options {
+    int64_t parallelism; /* items that are being worked on at once, at most; 0: 1; WEFT_UNLIMITED: as many as the window has */
+    int64_t window;      /* items begun whose results were not taken yet, at most; 0: as .parallelism; at most WEFT_WINDOW_MAX */
+    bool unordered;      /* results in the order of their becoming; else in that of the items */
+    void (*drop)(void *value); /* of a result that is not taken.  On the caller's fiber, in close.  Must not suspend */
+} weft_stream_options;
+
+#define WEFT_WINDOW_MAX (1 << 20)
+
+/* A stream that is open; the field is the library's. */
+typedef struct weft_stream {
+    struct weft__stream *stream;
+} weft_stream;
+
+/* weft_exit weft_stream_open(weft_stream *s, name, const name_in items[], size_t n, options...)
+ * bool weft_stream_next(weft_stream *s, name, size_t *i, name_out *value)
+ * weft_exit weft_stream_close(weft_stream *s)
+ *
+ *   weft_stream s;
+ *   weft_exit e = weft_stream_open(&s, fetch, urls, n, .parallelism = 8);
+ *   while (weft_stream_next(&s, fetch, &i, &page)) use(i, page);
+ *   e = weft_stream_close(&s);
+ *
+ * The values name(items[i]), one at each call of next; i and value may be NULL.  Nothing is begun before it fits into the window,
+ * so who does not call next holds the others up.  next works on an item itself if none is ready, and waits if it may not begin
+ * another.  False: all were taken, one failed, or the caller is interrupted; close says which.
+ * open and close are a bracket, as a scope is: what the caller does in between is inside, and interrupted when an item fails;
+ * what was opened last is closed first, in the function that opened it.  close may come early: items that are being worked on are
+ * cancelled, and waited for.  The items must stay until then.
+ * Errors of open (then next is false, and there is nothing to close): WEFT_E_INVALID (an option out of range; n items, but no
+ * array), WEFT_E_NOMEM.
+ * close: the failure that came first, with those that followed attached; or the interrupt.
+ * [on a fiber; on a plain thread next calls] [open never suspends; next, close suspend, next: cancellation point] */
+#define weft_stream_open(s, name, items, n, ...)                                             \
+    __extension__({                                                                          \
+        static const weft_site weft_site_ = {weft__stream_lane, #name, __FILE__, __LINE__};  \
+        const weft__stream_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), (n), \
+                                           sizeof(name##_in), sizeof(name##_out), &weft_site_}; \
+        const weft_stream_options weft_o_ = {__VA_ARGS__};                                   \
+        weft__stream_open((s), &weft_c_, &weft_o_);                                          \
+    })
+#define weft_stream_next(s, name, i, value) weft__stream_next((s), (i), (1 ? (value) : (name##_out *)0))
+WEFT_API weft_exit weft_stream_close(weft_stream *s);
+
+/* weft_exit weft_stream_each(name, const name_in items[], size_t n, deliver, void *arg, options...)
+ * The same as a call: deliver(arg, i, &value) for each, one at a time, by the caller.  A deliver that does not return ok ends it, and
+ * its exit is returned, unless an item failed. */
+#define weft_stream_each(name, items, n, deliver, arg, ...)                                  \
+    __extension__({                                                                          \
+        static const weft_site weft_site_ = {weft__stream_lane, #name, __FILE__, __LINE__};  \
+        const weft__stream_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), (n), \
+                                           sizeof(name##_in), sizeof(name##_out), &weft_site_}; \
+        const weft_stream_options weft_o_ = {__VA_ARGS__};                                   \
+        name##_out weft_v_;                                                                  \
+        weft__stream_each(&weft_c_, &weft_o_, (deliver), (arg), &weft_v_);                   \
+    })
+
 /* ---- below: what the macros use ----------------------------------------------------------------------- */
 
 /* A branch that was forked and is run elsewhere. */
@@ -199,6 +259,19 @@ typedef struct weft__each_call {
 } weft__each_call;
 WEFT_API weft_exit weft__for_each(const weft__each_call *call, const weft_each_options *options);
 WEFT_API void weft__lane_run(weft_task *task, weft_head head);
+
+typedef struct weft__stream_call {
+    void (*call)(const void *items, void *results, size_t i);
+    const void *items;
+    size_t n, in, out; /* items, and the bytes of one, and of a result */
+    const weft_site *site;
+} weft__stream_call;
+typedef weft_exit weft_deliver_fn(void *arg, size_t i, void *value);
+WEFT_API weft_exit weft__stream_open(weft_stream *s, const weft__stream_call *call, const weft_stream_options *options);
+WEFT_API bool weft__stream_next(weft_stream *s, size_t *i, void *value);
+WEFT_API weft_exit weft__stream_each(const weft__stream_call *call, const weft_stream_options *options,
+                                     weft_deliver_fn *deliver, void *arg, void *value);
+WEFT_API void weft__stream_lane(weft_task *task, weft_head head);
 
 WEFT_END_C
 #endif
