@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "support/runs.h"
 #include <stdatomic.h>
+#include <weft/chan.h>
+#include <weft/par.h>
 #include <weft/promise.h>
 #include <weft/scope.h>
 
@@ -319,26 +321,17 @@ TEST(C_I_an_operation_of_a_virtual_second) { on_clock(WEFT_CLOCK_MANUAL, virtual
 /* The first of two wins; the other is stopped, and waited for, before the race is over. */
 static int racer(nap n);
 WEFT_TASK(racer, int, nap);
-static weft_promise first_home;
 static int racer(nap n) {
-    if (weft_ok(weft_sleep(n.d))) weft_promise_complete(&first_home, (void *)(intptr_t)n.id);
-    else atomic_fetch_add(&cleaned[n.id], 1);
+    if (!weft_ok(weft_sleep(n.d))) atomic_fetch_add(&cleaned[n.id], 1);
     return n.id;
 }
 static int race(int n);
 WEFT_TASK(race, int, int);
 static int race(int n) {
-    void *winner = NULL;
-    weft_exit e;
-    weft_promise_init(&first_home);
-    WEFT_SCOPE(s, &e) {
-        CHECK(weft_ok(weft_spawn((racer_fiber *)NULL, racer, weft_s(2), 2)));
-        CHECK(weft_ok(weft_spawn((racer_fiber *)NULL, racer, weft_s(1), 1)));
-        CHECK(weft_ok(weft_promise_await(&first_home, &winner)));
-        weft_scope_cancel(s, "the race is over");
-    }
+    int winner = 0;
+    CHECK(weft_ok(weft_race(NULL, WEFT_BR(racer, &winner, weft_s(2), 2), WEFT_BR(racer, &winner, weft_s(1), 1))));
     CHECK_EQ(cleaned[2], n);
-    return (int)(intptr_t)winner;
+    return winner;
 }
 static void virtual_race(void *arg) {
     (void)arg;
@@ -387,22 +380,23 @@ TEST(C_M_a_timeout_of_five_seconds_advanced_by_six) { on_clock(WEFT_CLOCK_MANUAL
 
 /* ---- C-D ------------------------------------------------------------------------------------------------ */
 
-static weft_exit slow_primary(void *arg) {
-    weft_exit e = weft_sleep(weft_s(2));
-    if (weft_ok(e)) *(int *)arg = 1;
-    return e;
+/* Of a source that takes its time, and of another. */
+static int ask(nap n);
+WEFT_TASK(ask, int, nap);
+static int ask(nap n) {
+    weft_exit e = weft_sleep(n.d);
+    return weft_ok(e) ? n.id : -1;
 }
 static void fallback(void *arg) {
     (void)arg;
     int source = 0;
-    weft_exit e = weft_timeout(weft_ms(500), slow_primary, &source);
-    if (e.code == WEFT_E_TIMEOUT) source = 2;
+    CHECK(weft_ok(weft_timeout_to(weft_ms(500), WEFT_BR(ask, &source, weft_s(2), 1), WEFT_BR(ask, &source, 0, 2))));
     CHECK_EQ(source, 2);
     CHECK_EQ(weft_now(), weft_ms(500));
 }
 TEST(C_D_a_fallback_after_half_a_second_and_not_after_two) { on_clock(WEFT_CLOCK_AUTO, fallback); }
 
-/* ---- C-A, C-B, C-F, C-G: what combinators do, by hand ----------------------------------------------------- */
+/* ---- C-A, C-B, C-C, C-F, C-G, C-H, C-K ---------------------------------------------------------------------- */
 
 static int twice(int n);
 WEFT_TASK(twice, int, int);
@@ -412,29 +406,22 @@ static int twice(int n) {
 }
 static void zip_of_three(void *arg) {
     (void)arg;
-    twice_fiber f[3];
-    int got[3];
-    for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn(&f[i], twice, i + 1)));
-    for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_await(f[i], twice, &got[i])));
-    CHECK_EQ(got[0] * 100 + got[1] * 10 + got[2], 246);
+    int a, b, c;
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(twice, &a, 1), WEFT_BR(twice, &b, 2), WEFT_BR(twice, &c, 3))));
+    CHECK_EQ(a * 100 + b * 10 + c, 246);
     CHECK_EQ(weft_now(), weft_ms(300)); /* as long as the longest, not as all */
-    for (int i = 0; i < 3; i++) weft_drop(f[i]);
 }
 TEST(C_A_three_in_parallel_take_as_long_as_the_longest) { on_clock(WEFT_CLOCK_AUTO, zip_of_three); }
 
 static void race_of_three(void *arg) {
-    static const int tenths[] = {3, 2, 4};
     (void)arg;
-    void *winner = NULL;
-    weft_exit e;
+    int home = -1;
+    size_t who = 9;
     fresh();
-    weft_promise_init(&first_home);
-    WEFT_SCOPE(s, &e) {
-        for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn((racer_fiber *)NULL, racer, weft_ms(100) * tenths[i], i)));
-        CHECK(weft_ok(weft_promise_await(&first_home, &winner)));
-        weft_scope_cancel(s, "the race is over");
-    }
-    CHECK_EQ((intptr_t)winner, 1);
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(racer, &home, weft_ms(300), 0), WEFT_BR(racer, &home, weft_ms(200), 1),
+                            WEFT_BR(racer, &home, weft_ms(400), 2))));
+    CHECK_EQ(who, 1);
+    CHECK_EQ(home, 1);
     CHECK_EQ(cleaned[0] + cleaned[2], 2);
     CHECK_EQ(weft_now(), weft_ms(200));
 }
@@ -452,34 +439,153 @@ static int sum_of(range r) {
 }
 static void five_chunks(void *arg) {
     (void)arg;
-    sum_of_task t[5];
-    int sum = 0;
-    for (int i = 0; i < 5; i++) weft_fork(&t[i], sum_of, i * 20, i * 20 + 20);
-    for (int i = 4; i >= 0; i--) sum += weft_join(&t[i], sum_of);
+    range chunk[5];
+    int part[5], sum = 0;
+    for (int i = 0; i < 5; i++) chunk[i] = (range){i * 20, i * 20 + 20};
+    CHECK(weft_ok(weft_map(sum_of, chunk, 5, part)));
+    for (int i = 0; i < 5; i++) sum += part[i];
     CHECK_EQ(sum, 4950);
 }
+/* Ten users, three at a time: four rounds of a tenth of a second. */
+static _Atomic int asking, most_asking;
+static int profile(int user);
+WEFT_TASK(profile, int, int);
+static int profile(int user) {
+    int now = atomic_fetch_add(&asking, 1) + 1, most = most_asking;
+    while (now > most && !atomic_compare_exchange_weak(&most_asking, &most, now)) {}
+    CHECK(weft_ok(weft_sleep(weft_ms(100))));
+    atomic_fetch_sub(&asking, 1);
+    return user * 10;
+}
+static void ten_users(void *arg) {
+    (void)arg;
+    int user[10], got[10];
+    asking = most_asking = 0;
+    for (int i = 0; i < 10; i++) user[i] = i;
+    CHECK(weft_ok(weft_for_each_par(profile, user, 10, got, .parallelism = 3)));
+    for (int i = 0; i < 10; i++) CHECK_EQ(got[i], i * 10);
+    CHECK_EQ(most_asking, 3);
+    CHECK_EQ(weft_now(), weft_ms(400));
+}
+TEST(C_C_ten_users_at_most_three_at_a_time) { on_clock(WEFT_CLOCK_AUTO, ten_users); }
+
+static int square(int n);
+WEFT_TASK(square, int, int);
+static int square(int n) { return n * n; }
+
+/* Twenty batches of fifty, five batches at a time. */
+static int batch_of(range r);
+WEFT_TASK(batch_of, int, range);
+static int thousand[1000];
+static int batch_of(range r) {
+    int at[50], got[50];
+    for (int i = r.from; i < r.to; i++) at[i - r.from] = i;
+    profile(0);
+    CHECK(weft_ok(weft_for_each_par(square, at, (size_t)(r.to - r.from), got, .parallelism = 8)));
+    memcpy(thousand + r.from, got, sizeof got);
+    return r.to - r.from;
+}
+static void thousand_items(void *arg) {
+    (void)arg;
+    range batch[20];
+    int done[20];
+    asking = most_asking = 0;
+    memset(thousand, 0, sizeof thousand);
+    for (int i = 0; i < 20; i++) batch[i] = (range){50 * i, 50 * i + 50};
+    CHECK(weft_ok(weft_for_each_par(batch_of, batch, 20, done, .parallelism = 5)));
+    for (int i = 0; i < 20; i++) CHECK_EQ(done[i], 50);
+    for (int i = 0; i < 1000; i++) CHECK_EQ(thousand[i], i * i);
+    CHECK_EQ(most_asking, 5);
+    CHECK_EQ(weft_now(), weft_ms(400));
+}
+TEST(C_K_a_thousand_items_in_batches_of_fifty_five_at_a_time) { on_clock(WEFT_CLOCK_AUTO, thousand_items); }
+
 TEST(C_F_a_hundred_numbers_in_five_chunks_are_4950) { on_clock(WEFT_CLOCK_AUTO, five_chunks); }
 
 /* Of three the second fails: all or nothing, or each for itself. */
 static void fail_fast(void *arg) {
     (void)arg;
-    weft_exit e;
+    int got[3];
+    weft_exit each[3];
     fresh();
-    WEFT_SCOPE(s, &e) {
-        for (int i = 0; i < 3; i++)
-            CHECK(weft_ok(weft_spawn((worker_job_fiber *)NULL, worker_job, i, 3, weft_ms(100), i == 1 ? 2 : 0)));
-    }
+    weft_exit e = weft_zip_par(WEFT_BR(worker_job, &got[0], 0, 3, weft_ms(100), 0), WEFT_BR(worker_job, &got[1], 1, 3, weft_ms(100), 2),
+                               WEFT_BR(worker_job, &got[2], 2, 3, weft_ms(100), 0));
     CHECK_EQ(e.tag, WEFT_EXIT_FAIL);
     CHECK_EQ(e.code, 301);
     CHECK(steps_done[0] <= 1 && steps_done[2] <= 1);
     CHECK_EQ(cleaned[0] + cleaned[1] + cleaned[2], 3);
-    WEFT_SCOPE(s, &e, .policy = WEFT_SUPERVISE) {
-        for (int i = 3; i < 6; i++)
-            CHECK(weft_ok(weft_spawn((worker_job_fiber *)NULL, worker_job, i, 3, weft_ms(100), i == 4 ? 2 : 0)));
-    }
+    CHECK_EQ(weft_now(), weft_ms(100));
+    CHECK(weft_ok(weft_all_settled(each, WEFT_BR(worker_job, &got[0], 3, 3, weft_ms(100), 0),
+                                   WEFT_BR(worker_job, &got[1], 4, 3, weft_ms(100), 2),
+                                   WEFT_BR(worker_job, &got[2], 5, 3, weft_ms(100), 0))));
+    CHECK(weft_ok(each[0]) && weft_ok(each[2]));
+    CHECK_EQ(each[1].code, 304);
+    CHECK_EQ(got[0] * 1000 + got[2], 303503);
     CHECK_EQ(steps_done[3] * 100 + steps_done[4] * 10 + steps_done[5], 313);
 }
 TEST(C_G_one_failure_of_three_stops_the_others_or_is_reported_beside_two_successes) { on_clock(WEFT_CLOCK_AUTO, fail_fast); }
+
+/* C-L: a pool of three connections, ten queries at once; the pool is the limit, and what is borrowed comes back, whatever happens. */
+WEFT_CHAN(pool, int);
+static pool_chan connections;
+static _Atomic int in_use[3], borrowed, most_borrowed;
+static int query(int n);
+WEFT_TASK(query, int, int);
+static int query(int n) {
+    int c = -1;
+    if (!weft_ok(weft_receive(connections, &c))) return -1;
+    CHECK_EQ(atomic_fetch_add(&in_use[c], 1), 0);
+    int now = atomic_fetch_add(&borrowed, 1) + 1, most = most_borrowed;
+    while (now > most && !atomic_compare_exchange_weak(&most_borrowed, &most, now)) {}
+    weft_exit e = weft_sleep(weft_ms(100));
+    atomic_fetch_sub(&borrowed, 1);
+    CHECK_EQ(atomic_fetch_sub(&in_use[c], 1), 1);
+    CHECK_EQ(weft_try_send(connections, c), WEFT_OK);
+    if (n == 100) weft_fail(310, "the query is wrong");
+    return weft_ok(e) ? n : -1;
+}
+static void ten_queries(void *arg) {
+    (void)arg;
+    int q[10], got[10];
+    most_borrowed = 0;
+    CHECK_EQ(weft_chan_open(&connections, .capacity = 3), WEFT_OK);
+    for (int i = 0; i < 3; i++) CHECK_EQ(weft_try_send(connections, i), WEFT_OK);
+    for (int i = 0; i < 10; i++) q[i] = i;
+    CHECK(weft_ok(weft_map(query, q, 10, got)));
+    for (int i = 0; i < 10; i++) CHECK_EQ(got[i], i);
+    CHECK_EQ(most_borrowed, 3);
+    CHECK_EQ(weft_now(), weft_ms(400));
+    q[4] = 100;
+    CHECK_EQ(weft_map(query, q, 10, got).code, 310);
+    CHECK_EQ(weft_chan_count(connections), 3);
+    weft_chan_destroy(connections);
+}
+TEST(C_L_ten_queries_over_a_pool_of_three) { on_clock(WEFT_CLOCK_AUTO, ten_queries); }
+
+/* What is optional is settled, what is critical must not fail. */
+static int optional_part(int fails);
+WEFT_TASK(optional_part, int, int);
+static int optional_part(int fails) {
+    weft_exit e;
+    int got = -1;
+    if (!weft_ok(weft_all_settled(&e, WEFT_BR(worker_job, &got, 2, 5, weft_ms(50), fails)))) return -1;
+    return weft_ok(e) ? got : 0; /* instead */
+}
+static void critical_beside_optional(void *arg) {
+    (void)arg;
+    for (int fails = 0; fails < 4; fails++) {
+        int critical = -1, optional = -1;
+        weft_time start = weft_now();
+        fresh();
+        weft_exit e = weft_zip_par(WEFT_BR(worker_job, &critical, 1, 5, weft_ms(100), fails & 1 ? 3 : 0),
+                                   WEFT_BR(optional_part, &optional, fails & 2 ? 4 : 0));
+        CHECK_EQ(e.code, fails & 1 ? 301 : 0);
+        CHECK_EQ(weft_now() - start, fails & 1 ? weft_ms(200) : weft_ms(500));
+        CHECK_EQ(critical, fails & 1 ? -1 : 105);
+        CHECK_EQ(optional, fails & 1 ? -1 : fails & 2 ? 0 : 205);
+    }
+}
+TEST(C_H_what_is_optional_may_fail_beside_what_is_critical) { on_clock(WEFT_CLOCK_AUTO, critical_beside_optional); }
 
 /* ---- D-B ------------------------------------------------------------------------------------------------ */
 
