@@ -118,13 +118,14 @@ static weft_exit await_on_thread(weft_fiber *s, int64_t deadline) {
 
 /* Unstarted, and in this worker's own queue?  Then take it out. */
 static inline bool take_unstarted(worker *w, weft_fiber *s) {
-    if (s->rt != w->rt || atom_load_rlx(&s->home) != w->index) return false;
+    unsigned home = atom_load_rlx(&s->home);
+    if (s->rt != w->rt || (home & ~(unsigned)HOME_OLD) != w->index) return false;
     if (atom_load_rlx(&s->status) != WEFT_STATUS_PENDING) return false;
     item i = item_of_task(&s->task);
     if (w->queue.runnext == i)
         w->queue.runnext = 0;
     else
-        weft__queue_remove(&w->queue, i, s->priority);
+        weft__queue_remove(&w->queue, i, s->priority, home & HOME_OLD);
     return true;
 }
 

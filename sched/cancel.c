@@ -523,7 +523,7 @@ void weft__leave_not(fiber *f, fiber *picked, item i) {
         weft__carrier_put(w, picked);
     }
     if (WEFT_UNLIKELY(w->rt->det != NULL) && i) return weft__det_put_back(w, i);
-    if (i) weft__queue_put_first(w, i); /* in its own line: one that is bound, or of low priority, must not run next elsewhere */
+    if (i) weft__queue_put_back(w, i); /* in its own line: one that is bound, or of low priority, must not run next elsewhere */
 }
 
 /* Is what is waited for there? */

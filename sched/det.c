@@ -57,6 +57,7 @@ void weft__det_ready(worker *w) {
     queue *q = &w->queue;
     push_all(d, &q->high);
     push_all(d, &q->mine);
+    push_all(d, &q->fresh);
     push_all(d, &q->bound);
     push_all(d, &q->low);
     if (q->runnext) push(d, q->runnext);

@@ -69,6 +69,14 @@ static inline void fifo_remove(fifo *q, item i) {
     q->n--;
 }
 
+/* The one that came last.  pre: n != 0. */
+static inline item fifo_pop_last(fifo *q) {
+    item i = q->last;
+    q->last = item_link(i)->prev; /* means nothing if i was the only one */
+    q->n--;
+    return i;
+}
+
 static inline item fifo_pop(fifo *q) {
     if (q->n == 0) return 0;
     item i = q->first;

@@ -12,6 +12,23 @@ void weft__queue_forget_home(item i) {
     if (t && (t->site & WEFT__JOINED) == WEFT__SPAWNED) atom_store_rlx(&spawn_of_task(t)->home, BOUND_NOWHERE);
 }
 
+void weft__queue_adopt(worker *w, item i) {
+    weft_task *t = item_task(i);
+    if (t && (t->site & WEFT__JOINED) == WEFT__SPAWNED) atom_store_rlx(&spawn_of_task(t)->home, (uint16_t)w->index);
+    weft__queue_put(w, i);
+}
+
+void weft__queue_age(worker *w) {
+    queue *q = &w->queue;
+    while (q->fresh.n) {
+        item i = fifo_pop(&q->fresh);
+        weft_task *t = item_task(i);
+        if ((t->site & WEFT__JOINED) == WEFT__SPAWNED && atom_load_rlx(&spawn_of_task(t)->home) == w->index)
+            atom_store_rlx(&spawn_of_task(t)->home, (uint16_t)(w->index | HOME_OLD));
+        fifo_push(&q->mine, i);
+    }
+}
+
 /* The first `most` of a line.  An item may be running elsewhere once it is pushed: not fifo_pop, which looks into it. */
 static unsigned share_line(worker *w, fifo *line, unsigned most) {
     unsigned moved = 0;
@@ -29,6 +46,7 @@ unsigned weft__queue_share(worker *w, bool all) {
     queue *q = &w->queue;
     unsigned moved = share_line(w, &q->high, q->high.n);
     moved += share_line(w, &q->mine, all ? q->mine.n : (q->mine.n + 1) / 2);
+    moved += share_line(w, &q->fresh, all ? q->fresh.n : (q->fresh.n + 1) / 2);
     if (all || moved == 0) moved += share_line(w, &q->low, q->low.n);
     if ((all || moved == 0) && q->runnext) {
         weft__queue_forget_home(q->runnext);
@@ -54,11 +72,17 @@ static void send(worker *home, item i) {
     weft__wake_this(home);
 }
 
+static bool is_fresh(const worker *w, item i) {
+    weft_task *t = item_task(i);
+    return t && (t->site & WEFT__JOINED) == WEFT__SPAWNED && atom_load_rlx(&spawn_of_task(t)->home) == w->index;
+}
+
 /* Its line on this worker; NULL: it was sent to the worker it is bound to. */
 static fifo *line_of(worker *w, item i) {
-    unsigned bound = bound_of(i);
+    unsigned bound = bound_of(i), priority = weft__queue_priority(i);
     if (bound == w->index) return &w->queue.bound;
-    if (bound == BOUND_NOWHERE) return queue_of_priority(&w->queue, weft__queue_priority(i));
+    if (bound == BOUND_NOWHERE)
+        return priority == PRIORITY_NORMAL && is_fresh(w, i) ? &w->queue.fresh : queue_of_priority(&w->queue, priority);
     send(&w->rt->workers[bound], i);
     return NULL;
 }
@@ -68,9 +92,12 @@ void weft__queue_put(worker *w, item i) {
     if (line) fifo_push(line, i);
 }
 
-void weft__queue_put_first(worker *w, item i) {
+void weft__queue_put_back(worker *w, item i) {
     fifo *line = line_of(w, i);
-    if (line) fifo_push_first(line, i);
+    if (line == &w->queue.fresh)
+        fifo_push(line, i);
+    else if (line)
+        fifo_push_first(line, i);
 }
 
 bool weft__ready_elsewhere(worker *w, fiber *f) {
@@ -133,7 +160,7 @@ void weft__queue_collect(worker *w, bool outside) {
     collect(w, &w->inbox);
     if (!outside || !collect(w, &w->rt->outside)) return;
     weft__ask_for_others(w);
-    unsigned n = w->queue.mine.n + w->queue.high.n + w->queue.low.n;
+    unsigned n = w->queue.fresh.n + w->queue.mine.n + w->queue.high.n + w->queue.low.n;
     if (n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
 }
 
@@ -142,14 +169,16 @@ item weft__queue_pop_slow(worker *w) {
     if (WEFT_UNLIKELY(w->rt->det != NULL)) return weft__det_pop(w);
     if (q->turn % FAIR_TURNS == 0) {
         clock_serve_own(w);
+        if (q->turn % OLDEST_TURNS == 0 && q->fresh.n) return fifo_pop(&q->fresh);
         weft__queue_collect(w, true);
         item i = run_queue_pop(&w->open);
         if (i) return i;
         if (q->low.n) return fifo_pop(&q->low);
     }
     if (q->high.n) return fifo_pop(&q->high);
-    if (q->bound.n != 0 && (q->turn & 1 || q->mine.n == 0)) return fifo_pop(&q->bound);
-    if (q->mine.n) return fifo_pop(&q->mine);
+    if (q->bound.n != 0 && (q->turn & 1 || (q->mine.n | q->fresh.n) == 0)) return fifo_pop(&q->bound);
+    if (q->mine.n && !queue_fresh_is_next(q)) return fifo_pop(&q->mine);
+    if (q->fresh.n) return fifo_pop_last(&q->fresh);
     item i = q->runnext;
     q->runnext = 0;
     if (i) return i;

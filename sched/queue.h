@@ -2,8 +2,11 @@
  *
  *   runnext   the fiber made ready last: it goes first, so that two that talk to each other hand the worker back
  *             and forth; at most RUNNEXT_MOST times in a row
- *   mine      first in first out, private
- *   high, low the same for the other priorities: high before everything, low when there is nothing else, but for one in
+ *   fresh     tasks that have not begun, spawned here: newest first, private.  So a tree of fibers is worked depth first, and what is
+ *             begun is few; thieves take the oldest, and so does every OLDEST_TURNSth turn, and a yield makes all of them old:
+ *             they go behind `mine`
+ *   mine      first in first out, private: fibers that were woken, what grew old, what was stolen.  Takes turns with fresh
+ *   high, low as mine, for the other priorities: high before everything, low when there is nothing else, but for one in
  *             so many turns
  *   bound     fibers that may not leave this worker, private
  *   open      the public run queue (sched/run_queue.h): filled on request
@@ -25,7 +28,7 @@ typedef struct queue {
     unsigned streak; /* runnext taken this often in a row */
     unsigned turn;   /* dispatches */
     bool sharing;    /* somebody asked since the last dispatch: publish at once */
-    fifo mine, bound, high, low;
+    fifo fresh, mine, bound, high, low;
 } queue;
 
 typedef struct runtime runtime;
@@ -46,6 +49,10 @@ unsigned weft__queue_share(worker *w, bool all);
 unsigned weft__queue_priority(item i);
 /* A spawned task that leaves this worker's own queue can no longer be taken out of it by its awaiter. */
 void weft__queue_forget_home(item i);
+/* Stolen: to the end of its line, and if it has not begun it is as if it had been spawned here. */
+void weft__queue_adopt(worker *w, item i);
+/* All that is fresh is old: behind mine, oldest first. */
+void weft__queue_age(worker *w);
 
 /* For WEFT__RARE: send f to another worker, one that sleeps if there is one.  False: it comes from another one anyway, is
  * bound, or there is none. */
@@ -56,26 +63,38 @@ void weft__ready_slow(worker *w, item i);    /* it is queued, and somebody asks 
 void weft__ready_special(worker *w, item i); /* it is bound, or of another priority */
 /* To the end of its line, whatever it is; one bound elsewhere is sent there. */
 void weft__queue_put(worker *w, item i);
-void weft__queue_put_first(worker *w, item i);
+/* Back to where it was just taken from, so that it is next there. */
+void weft__queue_put_back(worker *w, item i);
 item weft__queue_pop_slow(worker *w);
 
 #define RUNNEXT_MOST 8 /* then the others have their turn */
 #define FAIR_TURNS 64  /* every so many dispatches look first at what is public or comes from outside; a power of two */
+/* Every so many take the oldest fresh task, which may be the root of a large tree: with 64 a tenth of the tree's inner nodes would be
+ * begun early, each with a stack. */
+#define OLDEST_TURNS 1024
 
 static inline bool queue_is_empty(const queue *q) {
-    return !q->runnext && (q->mine.n | q->bound.n | q->high.n | q->low.n) == 0;
+    return !q->runnext && (q->fresh.n | q->mine.n | q->bound.n | q->high.n | q->low.n) == 0;
 }
 /* Anything another worker could run? */
-static inline bool queue_has_spare(const queue *q) { return q->runnext || (q->mine.n | q->high.n | q->low.n) != 0; }
+static inline bool queue_has_spare(const queue *q) { return q->runnext || (q->fresh.n | q->mine.n | q->high.n | q->low.n) != 0; }
 
 static inline fifo *queue_of_priority(queue *q, unsigned priority) {
     return priority == PRIORITY_NORMAL ? &q->mine : priority == PRIORITY_HIGH ? &q->high : &q->low;
 }
 
-/* pre: i, of that priority, is on its line. */
-static inline void weft__queue_remove(queue *q, item i, unsigned priority) { fifo_remove(queue_of_priority(q, priority), i); }
+/* pre: i, a task that has not begun, of that priority, is on its line: fresh, unless it is old. */
+static inline void weft__queue_remove(queue *q, item i, unsigned priority, bool old) {
+    fifo_remove(priority == PRIORITY_NORMAL && !old ? &q->fresh : queue_of_priority(q, priority), i);
+}
 
-/* Of normal priority, and to the end of its line. */
+/* A fiber of normal priority, to the end of its line. */
 static inline void weft__queue_behind(queue *q, item i) { fifo_push(&q->mine, i); }
+
+/* What was to run next does not. */
+static inline void weft__queue_displaced(queue *q, item i) { fifo_push(item_fiber(i) ? &q->mine : &q->fresh, i); }
+
+/* pre: mine or fresh has something. */
+static inline bool queue_fresh_is_next(const queue *q) { return q->fresh.n != 0 && (q->mine.n == 0 || (q->turn & 1)); }
 
 #endif

@@ -149,7 +149,7 @@ static item steal_ready(worker *w, worker *v) {
     bool lost = true;
     uint32_t n = 0;
     while (lost) n = run_queue_take(&v->open, got, RUN_QUEUE_SLOTS / 2, &lost);
-    for (uint32_t i = 1; i < n; i++) weft__queue_put(w, got[i]);
+    for (uint32_t i = 1; i < n; i++) weft__queue_adopt(w, got[i]);
     return n ? got[0] : 0;
 }
 

@@ -46,7 +46,7 @@ struct weft_fiber {
     _Atomic(fiber *) on;  /* the stack it is on, while it has one */
     _Atomic(spawn_more *) more;
     uint16_t bound;       /* SPAWN_BOUND until it starts, then the worker */
-    _Atomic uint16_t home; /* the worker in whose own queue it lies unstarted, or BOUND_NOWHERE; that worker alone */
+    _Atomic uint16_t home; /* the worker in whose own queue it lies unstarted, and HOME_OLD; or BOUND_NOWHERE; that worker alone */
     _Atomic uint8_t status, asked;
     uint8_t flags;
     uint8_t cls : 3, size_class : 2, priority : 2, special : 1; /* special: has any of what most have not */
@@ -54,6 +54,7 @@ struct weft_fiber {
 };
 
 #define SPAWN_CLASSES 4
+#define HOME_OLD 0x4000 /* in `mine`, no longer in `fresh` (sched/queue.h) */
 
 static inline weft_fiber *spawn_of_task(weft_task *t) { return (weft_fiber *)((char *)t - WEFT__FIBER_TASK); }
 

@@ -220,6 +220,7 @@ SWITCH_INLINE wait_state wait_on(fiber *f, wait_queue *q, limit *until, wait_hav
 SWITCH_INLINE void fiber_yield(fiber *f) {
     worker *w = f->w;
     if (WEFT_UNLIKELY(f->anchor != f->pub.head)) weft__share_all(f);
+    weft__queue_age_any(w);
     fiber *to = next_context(w, atom_load_rlx(&w->rt->stopping) ? 0 : weft__queue_pop(w));
     if (WEFT_UNLIKELY(!to)) {
         if (atom_load_rlx(&w->rt->stopping)) weft__fiber_leave(f);

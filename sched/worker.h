@@ -172,7 +172,7 @@ struct runtime {
 /* Runs next, before what was to run next. */
 static inline void ready_item(worker *w, item i) {
     queue *q = &w->queue;
-    if (q->runnext) weft__queue_behind(q, q->runnext);
+    if (q->runnext) weft__queue_displaced(q, q->runnext);
     q->runnext = i;
     if (WEFT_UNLIKELY(atom_load_rlx(w->attn) || q->sharing)) weft__ready_slow(w, i);
 }
@@ -208,6 +208,11 @@ static inline void weft__ready_last(worker *w, fiber *f) {
         weft__queue_put(w, item_of_fiber(f));
 }
 
+/* Before a yield: all that is ready goes first. */
+static inline void weft__queue_age_any(worker *w) {
+    if (WEFT_UNLIKELY(w->queue.fresh.n != 0)) weft__queue_age(w);
+}
+
 static inline bool weft__queue_empty(const worker *w) { return queue_is_empty(&w->queue); }
 
 /* A thousand ready fibers do not fit into the first cache, and which comes next is known: its control block is fetched two
@@ -239,7 +244,9 @@ static inline item weft__queue_pop(worker *w) {
         return i;
     }
     q->streak = 0;
-    if (WEFT_UNLIKELY(q->bound.n != 0 || q->mine.n == 0)) return weft__queue_pop_slow(w);
+    if (WEFT_UNLIKELY(q->bound.n != 0)) return weft__queue_pop_slow(w);
+    if (queue_fresh_is_next(q)) return fifo_pop_last(&q->fresh);
+    if (WEFT_UNLIKELY(q->mine.n == 0)) return weft__queue_pop_slow(w);
     item i = fifo_pop(&q->mine);
     prefetch_next(q);
     return i;

@@ -207,6 +207,93 @@ static void yielding(void *arg) {
 }
 TEST(yielding_fibers_take_turns) { CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1), yielding, NULL), WEFT_OK); }
 
+/* ---- who begins first --------------------------------------------------------------------------------- */
+
+static long beginner(long id);
+WEFT_TASK(beginner, long, long);
+static long beginner(long id) {
+    order[ordered++] = (int)id;
+    return 0;
+}
+
+static void expect_order(int first, int step) {
+    CHECK_EQ(ordered, 5);
+    for (int i = 0; i < 5; i++) CHECK_EQ(order[i], first + i * step);
+}
+
+static void beginning(void *arg) {
+    (void)arg;
+    beginner_fiber f[5];
+    ordered = 0;
+    for (long i = 0; i < 5; i++) CHECK(weft_ok(weft_spawn(&f[i], beginner, i)));
+    CHECK(weft_ok(weft_sleep(1)));
+    expect_order(4, -1);
+    ordered = 0;
+    for (int i = 0; i < 5; i++) {
+        weft_drop(f[i]);
+        CHECK(weft_ok(weft_spawn(&f[i], beginner, i)));
+    }
+    CHECK(weft_ok(weft_yield()));
+    CHECK_EQ(ordered, 5); /* all before the one that yields: the newest, since it runs next, and then the oldest first */
+    CHECK_EQ(order[0], 4);
+    for (int i = 1; i < 5; i++) CHECK_EQ(order[i], i - 1);
+    for (int i = 0; i < 5; i++) weft_drop(f[i]);
+}
+TEST(fibers_begin_newest_first) {
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), beginning, NULL), WEFT_OK);
+}
+
+/* What grew old can be taken out of its place by who awaits it. */
+static beginner_fiber grown[5];
+static long makes_old(long n);
+WEFT_TASK(makes_old, long, long);
+static long makes_old(long n) {
+    for (long i = 0; i < n; i++) CHECK(weft_ok(weft_spawn(&grown[i], beginner, i)));
+    CHECK(weft_ok(weft_yield()));
+    return n;
+}
+static void awaiting_the_old(void *arg) {
+    (void)arg;
+    static const int turns[] = {2, 0, 3, 1};
+    ordered = 0;
+    CHECK(weft_ok(weft_spawn((makes_old_fiber *)NULL, makes_old, 5)));
+    CHECK(weft_ok(weft_yield()));
+    CHECK_EQ(ordered, 1); /* what was spawned last ran next, and then this */
+    for (int i = 0; i < 4; i++) {
+        CHECK(weft_ok(weft_await(grown[turns[i]], beginner, NULL)));
+        CHECK_EQ(order[i + 1], turns[i]);
+    }
+    for (int i = 0; i < 5; i++) weft_drop(grown[i]);
+}
+TEST(what_grew_old_is_awaited) { CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1), awaiting_the_old, NULL), WEFT_OK); }
+
+/* Each begins two more, so newest first the first one would never have its turn. */
+static long begun, begun_before;
+static long breeder(long left);
+WEFT_TASK(breeder, long, long);
+static long breeder(long left) {
+    begun++;
+    if (begun_before || left == 0) return 0;
+    for (int i = 0; i < 2; i++) CHECK(weft_ok(weft_spawn((breeder_fiber *)NULL, breeder, left - 1)));
+    return 0;
+}
+static long oldest(long id);
+WEFT_TASK(oldest, long, long);
+static long oldest(long id) {
+    begun_before = begun;
+    return id;
+}
+static void breeding(void *arg) {
+    (void)arg;
+    begun = begun_before = 0;
+    CHECK(weft_ok(weft_spawn((oldest_fiber *)NULL, oldest, 0)));
+    CHECK(weft_ok(weft_spawn((breeder_fiber *)NULL, breeder, 1000000)));
+}
+TEST(the_oldest_begins_too) {
+    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1), breeding, NULL), WEFT_OK);
+    CHECK(begun_before > 0 && begun_before <= 1100);
+}
+
 static void alone(void *arg) {
     (void)arg;
     for (int i = 0; i < 100; i++) CHECK(weft_ok(weft_yield()));

@@ -9,8 +9,10 @@
  *   e = weft_await(f, fetch, &n);                 // any number of times, from anywhere
  *   weft_drop(f);
  *
- * A spawned fiber is eager: it is queued at once, to run next on its worker, before those spawned earlier, which take
- * turns, and runs whether or not anybody awaits it.
+ * A spawned fiber is eager: it is queued at once, and runs whether or not anybody awaits it.  It runs next on its worker, before
+ * those that were spawned there earlier and have not begun: newest first, so that a tree of fibers is worked depth first
+ * and few of them are begun at once.  Other workers take the oldest; a yield lets all of them go first, oldest first; and so that
+ * none waits for ever, now and then the oldest has its turn.  Who was woken takes turns with them.
  * It has an identity (id, name, spawn site, status) and outlives the function that spawned it; its input is
  * copied.  Until it first waits it is a plain call at the bottom of a worker's stack; a fiber that never waits
  * never needs one of its own.  For children that end before their parent, weft/fork.h costs a tenth.
