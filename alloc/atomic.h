@@ -4,8 +4,9 @@
  * for: rlx, acq, rel, ar (acquire and release), seq.  There is no thread fence for data here, on purpose:
  * every protocol in Weft orders itself through accesses (sequentially consistent ones where a store
  * must be seen before a later load), which costs no more than a fence on x86-64 and ARM64, and which
- * ThreadSanitizer understands without suppressions.  The one exception orders a store before a later load
- * where a read-modify-write lies between them anyway: free on x86-64, where that is a full barrier.
+ * ThreadSanitizer understands without suppressions.  Two exceptions order a store before a later load: one where a
+ * read-modify-write lies between them anyway, free on x86-64, where that is a full barrier; and a pair of which one side is
+ * free everywhere and the other a system call.
  *
  * tests/model puts a directory with its own alloc/atomic.h first on the include path: the same
  * protocol headers then run under a checker that explores interleavings.
@@ -49,6 +50,13 @@
 #else
 #define atom_fence_after_rmw() atomic_thread_fence(memory_order_seq_cst)
 #endif
+
+/* Of two threads that each store, then load what the other stores, with a light fence in one between the two and a heavy one
+ * in the other, at least one sees the other's store.  The heavy one makes each thread of the process that runs execute a full
+ * barrier; pre: weft__os_barrier_works(). */
+void weft__os_barrier(void);
+#define atom_fence_light() atomic_signal_fence(memory_order_seq_cst)
+#define atom_fence_heavy() weft__os_barrier()
 
 /* Compare and exchange, strong.  On failure *e holds what was found, read with the second order. */
 #define atom_cas_rlx(p, e, v) \

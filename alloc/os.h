@@ -91,6 +91,9 @@ bool weft__os_pin(unsigned nth); /* pin the calling thread to the nth CPU of its
 void weft__os_futex_wait(_Atomic uint32_t *word, uint32_t expected, int64_t timeout_ns);
 void weft__os_futex_wake(_Atomic uint32_t *word, int count);
 
+/* Is there weft__os_barrier (alloc/atomic.h)?  Asks the system at the first call.  Any thread. */
+bool weft__os_barrier_works(void);
+
 int64_t weft__os_now(void);        /* monotonic clock */
 int64_t weft__os_wall_now(void);   /* ns since 1970, UTC */
 void weft__os_precise_timers(void); /* the calling thread's timed waits are not put off to be bundled with others */

@@ -12,7 +12,7 @@
  * Invariant: mprotect guards standing == guards_made <= guard budget.
  *
  * Rejected: believing madvise's answer (qemu-user says yes and does nothing, so a system call must be
- * refused a write through the guard); membarrier (an interrupt to every peer costs more than it saves).
+ * refused a write through the guard); membarrier for steals (an interrupt to every peer costs more than it saves).
  *
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef _GNU_SOURCE
@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -378,6 +379,31 @@ void weft__os_futex_wake(_Atomic uint32_t *word, int count) {
 }
 
 void weft__os_yield(void) { sched_yield(); }
+
+/* ---- the heavy fence ------------------------------------------------------------------------ */
+
+static bool membarrier_registered(void) {
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+bool weft__os_barrier_works(void) {
+    static _Atomic int works; /* 1: yes, 2: no */
+    int known = atom_load_rlx(&works);
+    if (!known) {
+        bool can = membarrier_registered() && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+        atom_store_rlx(&works, known = can ? 1 : 2);
+    }
+    return known == 1;
+}
+
+/* It worked before; in the child of fork(2) it may have to be registered anew. */
+void weft__os_barrier(void) {
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+    if (membarrier_registered() && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+    static const char text[] = "weft: membarrier(2) worked before and is refused now: a filter of system calls must allow it\n";
+    weft__os_write_err(text, sizeof text - 1);
+    abort();
+}
 
 /* Without a system call each time: the child of fork(2) finds the handler's mark. */
 _Atomic int weft__os_process;

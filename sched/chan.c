@@ -20,6 +20,8 @@ static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
 enum { CHUNK_BYTES = 4096, ALIGN = 16, BLOCK_BYTES = (sizeof(weft_chan) + 63) & ~(size_t)63 };
 
+bool weft__bias_possible(void) { return weft__os_barrier_works(); }
+
 /* ---- opening and closing ------------------------------------------------------------------------------ */
 
 /* False: it can't be. */
@@ -58,6 +60,7 @@ weft_err weft_chan_new(weft_chan **out, size_t element, const weft_chan_options 
         weft__heap_free(c, BLOCK_BYTES + ring);
         return WEFT_E_CLOSED;
     }
+    bias_init(&c->lock);
     c->capacity = capacity;
     c->size = (uint32_t)element;
     c->policy = (uint8_t)o->policy;
@@ -102,16 +105,16 @@ weft_err weft_chan_shut(weft_chan *c) {
     waiter *last;
     if (!c) return WEFT_E_INVALID;
     weft_point();
-    chan_lock(c);
+    fiber *f = thread_fiber();
+    wait_queue *held = chan_lock(c, f);
     if (atom_load_rlx(&c->closed)) {
-        chan_unlock(c);
+        chan_unlock(held);
         return WEFT_E_CLOSED;
     }
     atom_store_rlx(&c->closed, 1);
     waiter *senders = close_ring(&c->senders, &last), *receivers = close_ring(&c->receivers, &last);
     weft_runtime *outside = c->outside;
-    chan_unlock(c);
-    fiber *f = thread_fiber();
+    chan_unlock(held);
     wake_all(f, senders);
     wake_all(f, receivers);
     if (outside) announced_ends(outside); /* after they are ready: rest must not be seen between */
@@ -128,11 +131,11 @@ static void free_chunks(weft_chan *c) {
 
 void weft_chan_free(weft_chan *c) {
     if (!c) return;
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, thread_fiber());
     if (atom_load_rlx(&c->receivers) || atom_load_rlx(&c->senders))
         weft__misuse("weft_chan_destroy: somebody waits on the channel; close it, and destroy it when nobody uses it any more");
     bool closed = atom_load_rlx(&c->closed);
-    chan_unlock(c);
+    chan_unlock(held);
     while (atom_load_rlx(&c->n)) {
         if (c->take == c->take_end) weft__chan_next_take(c);
         char *value = c->take;
@@ -197,10 +200,10 @@ void weft__chan_next_take(weft_chan *c) {
 bool weft__chan_grow(weft_chan *c) {
     chan_chunk *k = weft__heap_alloc(c->chunk_bytes, ALIGN);
     if (!k) return false;
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, thread_fiber());
     bool used = !c->spare;
     if (used) c->spare = k;
-    chan_unlock(c);
+    chan_unlock(held);
     if (!used) weft__heap_free(k, c->chunk_bytes);
     return true;
 }
@@ -235,9 +238,9 @@ static WEFT_COLD attempt send_special(weft_chan *c, fiber *f, const void *value)
     chan_deal d = {NULL, NULL, NULL};
     if (!weft__chan_room(c, &d, room)) return CHAN_GROW;
     for (attempt a;;) {
-        chan_lock(c);
+        wait_queue *held = chan_lock(c, f);
         a = chan_send(c, value, &d);
-        chan_unlock(c);
+        chan_unlock(held);
         if (a == CHAN_GROW && weft__chan_grow(c)) continue;
         chan_settle(c, f, &d);
         weft__chan_room_end(c, &d, room);
@@ -247,9 +250,9 @@ static WEFT_COLD attempt send_special(weft_chan *c, fiber *f, const void *value)
 
 SWITCH_INLINE attempt try_once(weft_chan *c, fiber *f, bool sends, void *value) {
     chan_deal d = {NULL, NULL, NULL};
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, f);
     attempt a = chan_try(c, sends, value, &d);
-    chan_unlock(c);
+    chan_unlock(held);
     if (d.partner) chan_wake(f, d.partner);
     return a;
 }
@@ -277,9 +280,9 @@ weft_err weft_chan_try_receive(weft_chan *c, void *value) {
 
 /* Its wait has ended some other way. */
 static void leave_ring(weft_chan *c, bool sends, chan_record *r) {
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, thread_fiber());
     chan_unlink(chan_ring_of(c, sends), &r->waiter);
-    chan_unlock(c);
+    chan_unlock(held);
 }
 
 /* Too late; what has come meanwhile is still taken. */
@@ -303,7 +306,7 @@ static WEFT_COLD wait_state wait_helping(weft_chan *c, fiber *f, bool sends, cha
 SWITCH_INLINE wait_state chan_wait(weft_chan *c, fiber *f, bool sends, chan_record *r, limit *until, weft_exit *why) {
     r->waiter.f = f;
     for (;;) {
-        leave l = {0, &c->lock, 0, NULL};
+        leave l = {0, NULL, 0, NULL};
         chan_deal d = {NULL, NULL, NULL};
         before_leaving(f);
         if (WEFT_UNLIKELY(f->strand)) weft__node_publish(&f->base);
@@ -317,7 +320,8 @@ SWITCH_INLINE wait_state chan_wait(weft_chan *c, fiber *f, bool sends, chan_reco
         }
         r->how = CHAN_NOT;
         l.ticket = r->waiter.ticket = wait_begin(&f->winner, f->floor); /* A1 */
-        chan_lock(c);                                                   /* A2 */
+        l.queue = chan_lock(c, f);                                      /* A2 */
+        if (bias_is_held(&c->lock, l.queue)) wait_show(&f->winner, l.ticket);
         if (until) l.timers = clock_lock(f->w);
         atom_fence_after_rmw();
         if (WEFT_UNLIKELY(opened != NULL)) weft__then_look(f);
@@ -325,7 +329,7 @@ SWITCH_INLINE wait_state chan_wait(weft_chan *c, fiber *f, bool sends, chan_reco
         attempt a = WEFT_UNLIKELY(due) ? CHAN_NOT : chan_try(c, sends, r->value, &d);
         if (WEFT_UNLIKELY(due || a != CHAN_NOT)) { /* A3 */
             if (l.timers) spin_unlock(l.timers);
-            chan_unlock(c);
+            chan_unlock(l.queue);
             wait_end(&f->winner);
             weft__leave_not(f, to, next);
             if (d.partner) chan_wake(f, d.partner);
@@ -364,10 +368,10 @@ static WEFT_COLD attempt wait_on_thread(weft_chan *c, bool sends, void *value, i
     wait_thread t = {WAIT_OPEN, 0};
     chan_record r = {.waiter = {.f = NULL, .ticket = (uintptr_t)&t}, .value = value, .how = CHAN_NOT};
     chan_deal d = {NULL, NULL, NULL};
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, NULL);
     attempt a = chan_try(c, sends, value, &d);
     if (a == CHAN_NOT) chan_link(chan_ring_of(c, sends), &r.waiter);
-    chan_unlock(c);
+    chan_unlock(held);
     if (d.partner) chan_wake(NULL, d.partner);
     if (a != CHAN_NOT) return a;
     if (weft__thread_waits(&t, deadline)) return r.how;

@@ -27,12 +27,16 @@
  * After the lock is free nothing of the channel is touched, and after a record's owner is made runnable nothing of the record:
  * so who receives the last value may destroy the channel.
  *
- * Rejected: a lock-free ring with waiters beside it (two locked instructions for a send and a receive, as here, and then a fence
+ * The lock is biased (sched/bias.h): who uses a channel alone needs no locked instruction for a send or a receive, and waits with one
+ * (A2), the one that the look for a cancel must follow.
+ *
+ * Rejected: a lock-free ring with waiters beside it (a locked instruction for a send and one for a receive, and then a fence
  * and a look for waiters in each); two locks, for senders and receivers (who waits is known to both).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_SCHED_CHAN_H
 #define WEFT_SCHED_CHAN_H
 
+#include "sched/bias.h"
 #include "sched/switch.h"
 #include <string.h>
 #include <weft/chan.h>
@@ -60,7 +64,7 @@ typedef struct chan_chunk {
 typedef _Atomic(uintptr_t) chan_ring; /* newest record, as a queue's word; relaxed: the lock orders it, others glance */
 
 struct weft_chan {
-    wait_queue lock; /* 0 or LOCK; must be first */
+    biased lock;
     chan_ring receivers, senders;
     _Atomic size_t n;
     size_t capacity;
@@ -83,12 +87,9 @@ typedef struct chan_deal {
     void *room;           /* for one value, if the channel is lossy and has a hook */
 } chan_deal;
 
-static inline uintptr_t chan_lock(weft_chan *c) {
-    uintptr_t word = 0;
-    queue_lock(&c->lock, &word);
-    return word;
-}
-static inline void chan_unlock(weft_chan *c) { queue_unlock(&c->lock, 0); }
+/* By `me`, who runs here; NULL: a plain thread.  Returns what lets it go. */
+SWITCH_INLINE wait_queue *chan_lock(weft_chan *c, const fiber *me) { return bias_lock(&c->lock, me ? (uintptr_t)me->w : 0); }
+SWITCH_INLINE void chan_unlock(wait_queue *held) { bias_unlock(held); }
 
 SWITCH_INLINE void chan_copy(void *to, const void *from, size_t size) {
     if (WEFT_LIKELY(size == sizeof(uint64_t)))

@@ -37,7 +37,7 @@ static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
 typedef struct arm_room {
     chan_record r;
-    uintptr_t word; /* promise: of its queue, while it is locked */
+    uintptr_t word; /* while it is locked; promise: its queue's word; channel: what lets it go */
     uint32_t order; /* of room k: the arm that is k-th in address order */
 } arm_room;
 
@@ -124,9 +124,9 @@ static inline attempt try_arm(const weft_arm *a, fiber *f) {
     if (!chan_may(c, sends(a))) return CHAN_NOT;
     if (WEFT_UNLIKELY(sends(a) && c->special)) return try_special(c, a->value);
     chan_deal d = {NULL, NULL, NULL};
-    chan_lock(c);
+    wait_queue *held = chan_lock(c, f);
     attempt got = chan_try(c, sends(a), a->value, &d);
-    chan_unlock(c);
+    chan_unlock(held);
     if (d.partner) chan_wake(f, d.partner);
     return got;
 }
@@ -147,15 +147,24 @@ static inline int try_all(const choice *s, fiber *f, attempt *how) {
 
 /* ---- locking all -------------------------------------------------------------------------------------- */
 
-/* A2.  A promise that is completed has no lock any more: false, and *ready is its arm. */
-static inline bool lock_all(choice *s, int *ready) {
+/* A2.  A promise that is completed has no lock any more: false, and *ready is its arm.  *fenced: a read-modify-write was
+ * executed. */
+static inline bool lock_all(choice *s, const fiber *f, int *ready, bool *fenced) {
     void *last = NULL;
+    *fenced = false;
     for (unsigned k = 0; k < s->waits; k++) {
         unsigned i = arm_at(s, k);
         void *object = s->arms[i].on;
         if (object == last) continue;
         last = object;
-        if (queue_lock(object, &s->rooms[i].word)) continue;
+        if (WEFT_LIKELY(!is_promise(&s->arms[i]))) {
+            weft_chan *c = object;
+            wait_queue *held = chan_lock(c, f);
+            *fenced |= !bias_is_held(&c->lock, held);
+            s->rooms[i].word = (uintptr_t)held;
+            continue;
+        }
+        if ((*fenced = queue_lock(object, &s->rooms[i].word))) continue;
         *ready = (int)i;
         return false;
     }
@@ -169,8 +178,11 @@ static inline void unlock_until(const choice *s, unsigned end) {
     for (unsigned k = 1; k <= end; k++) {
         void *next = k < end ? object_at(s, k) : NULL;
         if (next == object) continue;
-        uintptr_t word = is_promise(&s->arms[arm_at(s, first)]) ? s->rooms[arm_at(s, first)].word : 0;
-        queue_unlock(object, word); /* what comes next was read: s may be gone after the last one */
+        uintptr_t word = s->rooms[arm_at(s, first)].word;
+        if (is_promise(&s->arms[arm_at(s, first)])) /* what comes next was read: s may be gone after the last one */
+            queue_unlock(object, word);
+        else
+            chan_unlock((wait_queue *)word);
         object = next;
         first = k;
     }
@@ -215,13 +227,17 @@ static inline void link_all(choice *s, struct fiber *f, uint64_t ticket) {
 }
 
 /* A6.  `won`: the arm by which it was woken, -1: otherwise.  What has no other arm on its object needs no look. */
-static inline void leave_all(const choice *s, int won) {
+static inline void leave_all(const choice *s, const fiber *f, int won) {
     for (unsigned k = 0, end; k < s->waits; k = end) {
         void *object = object_at(s, k);
         for (end = k + 1; end < s->waits && object_at(s, end) == object; end++) {}
         if (end == k + 1 && (int)arm_at(s, k) == won) continue;
-        uintptr_t word;
-        if (!queue_lock(object, &word)) continue; /* a promise, emptied meanwhile */
+        uintptr_t word = 0;
+        wait_queue *held = object;
+        if (!is_promise(&s->arms[arm_at(s, k)]))
+            held = chan_lock(object, f);
+        else if (!queue_lock(object, &word))
+            continue; /* emptied meanwhile */
         for (unsigned j = k; j < end; j++) {
             unsigned i = arm_at(s, j);
             waiter *w = &s->rooms[i].r.waiter;
@@ -230,7 +246,7 @@ static inline void leave_all(const choice *s, int won) {
             else if (w->next)
                 word = queue_unlink(word, w);
         }
-        queue_unlock(object, word);
+        queue_unlock(held, word);
     }
 }
 
@@ -288,7 +304,9 @@ SWITCH_INLINE wait_state select_wait(choice *s, fiber *f, int *arm, attempt *how
         l.ticket = wait_begin(&f->winner, f->floor); /* A1 */
         *arm = -1;
         *how = CHAN_DONE;
-        unsigned locked = lock_all(s, arm) ? s->waits : place_of(s, (unsigned)*arm); /* A2 */
+        bool fenced;
+        unsigned locked = lock_all(s, f, arm, &fenced) ? s->waits : place_of(s, (unsigned)*arm); /* A2 */
+        if (!fenced) wait_show(&f->winner, l.ticket);
         if (until) l.timers = clock_lock(f->w); /* a read-modify-write, as each lock: for the fence */
         atom_fence_after_rmw();
         if (WEFT_UNLIKELY(opened != NULL)) weft__then_look(f);
@@ -314,7 +332,7 @@ SWITCH_INLINE wait_state select_wait(choice *s, fiber *f, int *arm, attempt *how
         wait_state end = wait_end(&f->winner);
         if (until && end != WAIT_TIMEOUT) clock_cancel(f->w->rt, &until->alert);
         *arm = end == WAIT_WOKEN ? happened(s, how) : -1;
-        leave_all(s, *arm); /* A6 */
+        leave_all(s, f, *arm); /* A6 */
         if (end == WAIT_WOKEN && *arm < 0) *arm = try_all(s, f, how); /* a promise, or what is ready beside it */
         if (end == WAIT_TIMEOUT && (*arm = try_all(s, f, how)) >= 0) end = WAIT_WOKEN;
         if (WEFT_LIKELY(end != WAIT_CANCEL)) return end;
@@ -327,7 +345,8 @@ static WEFT_COLD wait_state wait_on_thread(choice *s, int *arm, attempt *how) {
     chan_deal d = {NULL, NULL, NULL};
     *arm = -1;
     *how = CHAN_DONE;
-    unsigned locked = lock_all(s, arm) ? s->waits : place_of(s, (unsigned)*arm);
+    bool fenced;
+    unsigned locked = lock_all(s, NULL, arm, &fenced) ? s->waits : place_of(s, (unsigned)*arm);
     if (*arm < 0) *arm = scan(s, &d, how);
     if (*arm < 0) link_all(s, NULL, (uintptr_t)&t);
     unlock_until(s, locked);
@@ -335,7 +354,7 @@ static WEFT_COLD wait_state wait_on_thread(choice *s, int *arm, attempt *how) {
     if (*arm >= 0) return WAIT_WOKEN;
     wait_state end = weft__thread_waits(&t, s->timer >= 0 ? s->deadline : INT64_MAX) ? WAIT_WOKEN : WAIT_TIMEOUT;
     *arm = end == WAIT_WOKEN ? happened(s, how) : -1;
-    leave_all(s, *arm);
+    leave_all(s, NULL, *arm);
     if (*arm < 0) *arm = try_all(s, NULL, how);
     return *arm >= 0 ? WAIT_WOKEN : end;
 }

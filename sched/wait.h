@@ -73,6 +73,11 @@ static inline uint64_t wait_begin(_Atomic uint64_t *winner, unsigned floor) {
     return next | WAIT_OPEN;
 }
 
+/* Waiter, A2, if the lock was taken without a read-modify-write (sched/bias.h): here is one, for the fence alone. */
+static inline void wait_show(_Atomic uint64_t *winner, uint64_t ticket) {
+    (void)atom_xchg_rlx(winner, (ticket & ~(uint64_t)0xff) | WAIT_PARKING);
+}
+
 /* Waiter's side, once it is off its stack, A5. */
 static inline void wait_open(_Atomic uint64_t *winner, uint64_t ticket) { atom_store_rel(winner, ticket); }
 

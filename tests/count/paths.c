@@ -12,6 +12,7 @@
 #include <weft/promise.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
+#include <weft/select.h>
 #include <weft/time.h>
 
 static void must(weft_exit e) { CHECK(weft_ok(e)); }
@@ -218,6 +219,84 @@ static void scope_one_child(long n) {
     }
 }
 
+/* ---- channels ---------------------------------------------------------------------------------------- */
+
+WEFT_CHAN(numbers, long);
+static numbers_chan opened(int64_t capacity) {
+    numbers_chan c;
+    CHECK_EQ(weft_chan_open(&c, .capacity = capacity), WEFT_OK);
+    return c;
+}
+
+typedef struct ends {
+    numbers_chan in, out;
+    long n;
+} ends;
+static long echo(ends l);
+WEFT_TASK(echo, long, ends);
+static long echo(ends l) {
+    for (long i = 0, v; i < l.n; i++) {
+        must(weft_receive(l.in, &v));
+        must(weft_send(l.out, v));
+    }
+    return 0;
+}
+static long echo_select(ends l);
+WEFT_TASK(echo_select, long, ends);
+static long echo_select(ends l) {
+    numbers_chan never = opened(0);
+    for (long i = 0, v; i < l.n; i++) {
+        int which;
+        must(weft_select(&which, WEFT_RECEIVE(l.in, &v), WEFT_RECEIVE(never, &v)));
+        must(weft_send(l.out, v));
+    }
+    weft_chan_destroy(never);
+    return 0;
+}
+
+static void there_and_back(numbers_chan there, numbers_chan back, weft_handle other, long n) {
+    for (long i = 0, v; i < n; i++) {
+        must(weft_send(there, i));
+        must(weft_receive(back, &v));
+        CHECK(v == i);
+    }
+    must(weft_fiber_await(other));
+    weft_fiber_drop(other);
+    weft_chan_destroy(there);
+    weft_chan_destroy(back);
+}
+static void chan_rendezvous(long n) {
+    numbers_chan there = opened(0), back = opened(0);
+    echo_fiber f;
+    must(weft_spawn(&f, echo, there, back, n));
+    there_and_back(there, back, f.handle, n);
+}
+static void select_two(long n) {
+    numbers_chan there = opened(0), back = opened(0);
+    echo_select_fiber f;
+    must(weft_spawn(&f, echo_select, there, back, n));
+    there_and_back(there, back, f.handle, n);
+}
+
+static long sending(ends l);
+WEFT_TASK(sending, long, ends);
+static long sending(ends l) {
+    for (long i = 0; i < l.n; i++) must(weft_send(l.out, i));
+    return 0;
+}
+static void chan_bounded(long n) {
+    numbers_chan c = opened(128);
+    sending_fiber f;
+    must(weft_spawn(&f, sending, c, c, n));
+    for (long i = 0, v; i < n; i++) {
+        must(weft_receive(c, &v));
+        CHECK(v == i);
+    }
+    must(weft_await(f, sending, NULL));
+    weft_drop(f);
+    weft_chan_destroy(c);
+}
+
 /* ---- which, and how often ---------------------------------------------------------------------------- */
 
 /* CMakeLists.txt makes a test of each line. */
@@ -237,6 +316,9 @@ static const struct path {
     {"sleep_virtual", WEFT_CLOCK_AUTO, sleep_virtual},
     {"scope_empty", WEFT_CLOCK_REAL, scope_empty},
     {"scope_one_child", WEFT_CLOCK_REAL, scope_one_child},
+    {"chan_rendezvous", WEFT_CLOCK_REAL, chan_rendezvous},
+    {"chan_bounded", WEFT_CLOCK_REAL, chan_bounded},
+    {"select_two", WEFT_CLOCK_REAL, select_two},
     /* for `count.py notices` */ {"planted_slow_path", WEFT_CLOCK_REAL, planted_slow_path},
 };
 

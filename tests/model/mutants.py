@@ -39,6 +39,7 @@ SECTIONS = {
     "tree": (None, ["tree"], 100_000),
     "remote": ("alloc/remote_list.h", ["remote"], 100_000),
     "spin": ("alloc/spin.h", ["spin"], 100_000),
+    "bias": ("sched/bias.h", ["bias"], 100_000),
     "chan": (None, ["chan"], 100_000),
     "mutex": ("sched/mutex_core.h", ["mutex"], 100_000),
     "semaphore": ("sched/sem_core.h", ["semaphore"], 100_000),
@@ -48,7 +49,7 @@ SECTIONS = {
 
 # line, last: of the call; text: as the table shows it; origin: FILE:FUNCTION of a transcription
 Access = collections.namedtuple("Access", "file line last func op order text origin")
-OPERATION = re.compile(r"\batom_(load|store|xchg|add|sub|or|and|cas)_(rlx|acq|rel|ar|seq)\(|\batom_(fence)_after_rmw\(")
+OPERATION = re.compile(r"\batom_(load|store|xchg|add|sub|or|and|cas)_(rlx|acq|rel|ar|seq)\(|\batom_(fence)_(?:after_rmw|light|heavy)\(")
 ORIGIN = re.compile(r"/\* = ([\w/.]+):(\w+) \*/")
 
 
@@ -103,7 +104,7 @@ def accesses(file):
 
 
 def weaker(a):
-    if a.op == "fence_after_rmw":
+    if a.op.startswith("fence_"):
         return ["rlx"]
     if a.order == "seq":
         return [{"load": "acq", "store": "rel"}.get(a.op.split("_")[0], "ar")]

@@ -11,6 +11,7 @@
  * With P_THEN the fiber's first wait is through `then` (sched/cancel.c): no record, the child's carrier knows the ticket.
  * With P_LEAVES the fiber leaves what C cancels after its first wait: the second one is another.
  * With P_LATE, W sends when somebody waits.
+ * With P_SHOWN the lock is taken as if by its owner (sched/bias.h), and the word stored once more.
  *
  * The waiter's side is wait_on of sched/switch.h, step by step.  Whoever wins the fiber's wait runs it from there on, on
  * its own thread: so what it must see, it sees through the protocol alone.
@@ -24,7 +25,7 @@
 #include "tests/model/explorer/model.h"
 #include <string.h>
 
-enum { P_WAITS, P_VALUES, P_FLOOR, P_THEN, P_LEAVES, P_LATE };
+enum { P_WAITS, P_VALUES, P_FLOOR, P_THEN, P_LEAVES, P_LATE, P_SHOWN };
 enum { CONCERNS = 1, OTHER = 2, LOOK = 0xffff, RECORDS = 2 };
 enum { AGAIN = 100, AWAY }; /* besides wait_state */
 
@@ -132,6 +133,7 @@ static int wait_begins(void) {
     uint64_t ticket = parking_late ? 0 : begin(); /* A1 */
     if (open_early) wait_open(&winner, ticket);
     bool queued = queue_lock(&queue, &word); /* A2 */
+    if (model_instance_->param[P_SHOWN]) wait_show(&winner, ticket);
     if (limited && queued) spin_lock(&timers);
     if (!no_fence) atom_fence_after_rmw(); /* = sched/switch.h:wait_on_as */
     bool due = look_first ? early : !no_look && cancel_due();
@@ -400,6 +402,7 @@ static void finish(void) {
 static const model_instance instances[] = {
     /* {waits, values of each W, floor, through `then`, leaves, late} */
     {.name = "cancel", .threads = 2, .param = {1, 0, 0}, .script = "FC"},
+    {.name = "shown-cancel", .threads = 3, .param = {1, 1, 0, 0, 0, 0, 1}, .script = "FWC"},
     {.name = "cancel-two-waits", .threads = 2, .param = {2, 0, 0}, .script = "FC"},
     {.name = "cancelled-and-poked", .threads = 3, .param = {2, 0, 0}, .script = "FCc"},
     {.name = "wake", .threads = 2, .param = {2, 2, 0}, .script = "FW"},

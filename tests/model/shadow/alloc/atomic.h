@@ -54,6 +54,10 @@
 #define atom_fence_after_rmw() \
     ((void)model_atomic(MODEL_SITE("fence_after_rmw", "", MODEL_FENCE, MODEL_SEQ), NULL, 0, 0))
 
+/* As pairs they promise the same; two light ones promise nothing, and no model may have two threads execute them at once. */
+#define atom_fence_light() ((void)model_atomic(MODEL_SITE("fence_light", "", MODEL_FENCE, MODEL_SEQ), NULL, 0, 0))
+#define atom_fence_heavy() ((void)model_atomic(MODEL_SITE("fence_heavy", "", MODEL_FENCE, MODEL_SEQ), NULL, 0, 0))
+
 #define atom_cas_rlx(p, e, v) MODEL_CASOP("cas_rlx", p, e, v, MODEL_RLX)
 #define atom_cas_acq(p, e, v) MODEL_CASOP("cas_acq", p, e, v, MODEL_ACQ)
 #define atom_cas_rel(p, e, v) MODEL_CASOP("cas_rel", p, e, v, MODEL_REL)
