@@ -15,8 +15,10 @@
 #include <weft/fiber.h>
 #include <weft/fork.h>
 #include <weft/kernel.h>
+#include <weft/loop.h>
 #include <weft/runtime.h>
 #include <weft/select.h>
+#include <weft/sort.h>
 
 static weft_options on(unsigned workers) {
     weft_options o = {};
@@ -320,6 +322,37 @@ static void run_2(void *fn) {
         fprintf(stderr, "came through weft_run\n");
     }
 }
+// ---- loops and sorts over arrays
+static inline long squared(long x) { return x * x; }
+WEFT_MAP(squared, long, long);
+static inline void negate(size_t i, long *a) { a[i] = -a[i]; }
+WEFT_LOOP(negate, long *);
+static inline long sum_of(long a, long b) { return a + b; }
+static inline long element(size_t i, const long *a) { return a[i]; }
+WEFT_REDUCE(element, long, const long *, sum_of);
+static inline long prefix(size_t i, const long *a) { return a[i]; }
+WEFT_SCAN(prefix, long, const long *, sum_of);
+static inline bool less_than(long a, long b) { return a < b; }
+WEFT_SORT(less_than, long);
+
+static void over_arrays(void *) {
+    const size_t n = 10000;
+    static long a[n], b[n];
+    long sum = 0;
+    for (size_t i = 0; i < n; i++) a[i] = static_cast<long>(i);
+    CHECK(weft_ok(weft_map(squared, b, a, n)));
+    CHECK(weft_ok(weft_parallel_for_with(negate, n, {.grain = 100}, b)));
+    CHECK(weft_ok(weft_sort(less_than, b, n)));
+    for (size_t i = 0; i < n; i++) CHECK_EQ(b[i], -squared(static_cast<long>(n - 1 - i)));
+    CHECK(weft_ok(weft_parallel_for(negate, n, b)));
+    CHECK(weft_ok(weft_sort_stable(less_than, b, n)));
+    CHECK(weft_ok(weft_reduce(element, &sum, n, 1, a)));
+    CHECK_EQ(sum, 1 + static_cast<long>(n * (n - 1) / 2));
+    CHECK(weft_ok(weft_scan_exclusive(prefix, a, n, 5, a)));
+    CHECK_EQ(a[3], 8);
+}
+TEST(loops_and_sorts_in_cxx) { on_each_size(over_arrays, nullptr); }
+
 TEST(an_exception_that_escapes_a_task_ends_the_program) {
     EXPECT_DEATH(run_2, (void *)escape_spawned, SIGABRT, "terminate called");
     EXPECT_DEATH(run_2, (void *)escape_spawned, SIGABRT, "out of the task");

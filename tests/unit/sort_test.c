@@ -103,6 +103,23 @@ TEST(large_arrays_are_sorted) {
     for (unsigned workers = 1; workers <= 4; workers++) run_ends(&WEFT_OPTIONS(.workers = workers), large, NULL, WEFT_OK);
 }
 
+/* A partition over two pieces, as if they were one; what lies between is left alone. */
+TEST(two_pieces_are_partitioned_as_one) {
+    for (int round = 0; round < 50000; round++) {
+        long a[64], b[64], by = (long)random_below(12);
+        size_t n = 1 + random_below(40), m = 1 + random_below(n), gap = random_below(5), fewer = 0;
+        for (size_t i = 0; i < 64; i++) a[i] = i < m || (i >= m + gap && i < n + gap) ? (long)random_below(12) : -1;
+        for (size_t i = 0; i < 64; i++) fewer += a[i] >= 0 && a[i] < by;
+        memcpy(b, a, sizeof a);
+        CHECK_EQ(less_long__sweep(a, m, a + m + gap, n - m, &by), fewer);
+        for (size_t i = 0; i < n; i++) CHECK((a[i < m ? i : i + gap] < by) == (i < fewer));
+        for (size_t i = 0; i < 64; i++) CHECK((i >= m && i < m + gap) || i >= n + gap ? a[i] == -1 : a[i] >= 0);
+        qsort(a, 64, sizeof *a, compare_long);
+        qsort(b, 64, sizeof *b, compare_long);
+        CHECK(!memcmp(a, b, sizeof a));
+    }
+}
+
 /* ---- elements ------------------------------------------------------------------------------------------ */
 
 static bool kept(const unsigned *at, size_t n) {

@@ -11,7 +11,7 @@
  *
  * weft_sort is quicksort.  A partition is a loop without a branch that depends on the elements, so that random input costs
  * no mispredictions; up to 32 elements are sorted by merging short runs, likewise.  The larger side of each partition is
- * forked.  Pivots are medians of 3 to 255 elements; if partitions are uneven all the same too often, heapsort does the
+ * forked, and a large partition is made by two workers if one asks for work.  Pivots are medians of 3 to 255 elements; if partitions are uneven all the same too often, heapsort does the
  * rest.  Elements equal to an earlier pivot are set aside at once: few different keys take less time, not more.  An array
  * that is in order, or in the opposite one, is noticed in one pass.
  *
@@ -38,7 +38,8 @@ enum {
     WEFT__SORT_MEDIAN_9 = 128,        /* from here on the pivot is a median of medians of 9, */
     WEFT__SORT_MEDIAN_81 = 2048,      /* of 81, */
     WEFT__SORT_MEDIAN_255 = 1 << 18,  /* the median of 255 elements */
-    WEFT__SORT_ALONE = 4096,          /* not forked below this */
+    WEFT__SORT_ALONE = 4096,          /* not forked below this, */
+    WEFT__SORT_CUT = 1 << 17,         /* nor partitioned by two workers */
 };
 
 /* 0 or 1, as the compiler cannot know: it would make a branch of what is chosen by it. */
@@ -64,6 +65,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
 #define WEFT_SORT(name, T)                                                                   \
     WEFT__SORT_SHORT(name, T)                                                                \
     WEFT__SORT_PARTITION(name)                                                               \
+    WEFT__SORT_CUT_IN_TWO(name)                                                              \
     WEFT__SORT_HEAP(name)                                                                    \
     WEFT__SORT_QUICK(name)                                                                   \
     WEFT__SORT_MERGE(name)
@@ -219,6 +221,68 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
         name##__swap(a, 0, p);                                                               \
     }
 
+/* ---- partitions by several workers --------------------------------------------------------------------
+ * If somebody asks for work: one takes the inner half, the other the outer quarters, as if they were one array (sweep).  With
+ * a good pivot the left quarter then goes left and the right one right, but for a few: at the seam between the left quarter and
+ * the inner half, or between that and the right quarter, some are on the wrong side, and change places. */
+#define WEFT__SORT_CUT_IN_TWO(name)                                                          \
+    /* split's loop over l[0 .. m) and r[0 .. n), by a pivot that lies elsewhere; m > 0. */  \
+    __attribute__((unused, noinline)) static size_t name##__sweep(name##_element *l, size_t m, name##_element *r, size_t n, \
+                                                                  const name##_element *by) { \
+        const name##_element pivot = *by, first = *l;                                        \
+        name##_element *k = l, *hole = l, *l_end = l + m, *i = l + 1;                        \
+        size_t left = m - 1, room = m;                                                       \
+        for (bool in_l = true;;) {                                                           \
+            for (size_t steps = left < room ? left : room; steps > 0; steps--) {             \
+                name##_element x = *i;                                                       \
+                *hole = *k;                                                                  \
+                *k = x;                                                                      \
+                hole = i++;                                                                  \
+                k += name(x, pivot);                                                         \
+            }                                                                                \
+            if (k == l_end) k = r;                                                           \
+            left = (size_t)((in_l ? l_end : r + n) - i);                                     \
+            if (left == 0) {                                                                 \
+                if (!in_l || n == 0) break;                                                  \
+                in_l = false;                                                                \
+                i = r;                                                                       \
+                left = n;                                                                    \
+            }                                                                                \
+            room = k >= l && k < l_end ? (size_t)(l_end - k) : left;                         \
+        }                                                                                    \
+        *hole = *k;                                                                          \
+        *k = first;                                                                          \
+        k += name(first, pivot);                                                             \
+        return k >= l && k <= l_end ? (size_t)(k - l) : m + (size_t)(k - r);                 \
+    }                                                                                        \
+    typedef struct name##_cuts {                                                             \
+        name##_element *a;                                                                   \
+        size_t n;                                                                            \
+        const name##_element *by;                                                            \
+    } name##_cuts;                                                                           \
+    static size_t name##__cut(name##_cuts c);                                                \
+    WEFT_TASK(name##__cut, size_t, name##_cuts);                                             \
+    static size_t name##__cut(name##_cuts c) {                                               \
+        if (c.n < WEFT__SORT_CUT || !(weft__attn() & 1)) return name##__sweep(c.a, c.n, c.a + c.n, 0, c.by); \
+        size_t q = c.n / 4, in = c.n - 2 * q;                                                \
+        name##__cut_task half;                                                               \
+        weft_fork(&half, name##__cut, c.a + q, in, c.by);                                    \
+        size_t outer = name##__sweep(c.a, q, c.a + q + in, q, c.by), inner = weft_join(&half, name##__cut); \
+        size_t seam = outer <= q ? q : q + in, right = outer <= q ? outer : q + inner; /* from here to the seam: go right, */ \
+        size_t left = outer <= q ? inner : outer - q;                                  /* and so many behind it left */ \
+        size_t m = seam - right < left ? seam - right : left;                                \
+        for (size_t i = 0; i < m; i++) name##__swap(c.a, right + i, seam + left - m + i);    \
+        return outer + inner;                                                                \
+    }                                                                                        \
+    /* The same as split. */                                                                 \
+    __attribute__((unused)) static size_t name##__split_shared(name##_element *a, size_t n) { \
+        if (n < WEFT__SORT_CUT || !(weft__attn() & 1)) return name##__split(a, n);           \
+        name##_cuts c = {a + 1, n - 1, a};                                                   \
+        size_t k = name##__cut(c);                                                           \
+        name##__swap(a, 0, k);                                                               \
+        return k;                                                                            \
+    }
+
 /* ---- when pivots do not help -------------------------------------------------------------------------- */
 #define WEFT__SORT_HEAP(name)                                                                \
     __attribute__((unused)) static void name##__sink(name##_element *a, size_t i, size_t n) { \
@@ -249,7 +313,8 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
         bool first;                                                                          \
     } name##_part;                                                                           \
     /* One partition: p becomes the larger side, *other the smaller one.  False: there is nothing more to do. */ \
-    __attribute__((unused, always_inline)) static inline bool name##__divide(name##_part *p, name##_part *other) { \
+    __attribute__((unused, always_inline)) static inline bool name##__divide(name##_part *p, name##_part *other, \
+                                                                             bool shared) {  \
         if (WEFT_UNLIKELY(p->limit == 0)) {                                                  \
             name##__heap(p->a, p->n);                                                        \
             return false;                                                                    \
@@ -263,7 +328,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
             other->n = 0;                                                                    \
             return true;                                                                     \
         }                                                                                    \
-        size_t k = name##__split(p->a, p->n), m = p->n - k - 1;                              \
+        size_t k = shared ? name##__split_shared(p->a, p->n) : name##__split(p->a, p->n), m = p->n - k - 1; \
         if (k < p->n / 8 || m < p->n / 8) other->limit = --p->limit;                         \
         if (k < m) {                                                                         \
             other->n = k;                                                                    \
@@ -281,7 +346,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
     static void name##__quick(name##_element *a, size_t n, unsigned limit, bool first) {     \
         name##_part p = {a, n, limit, first}, smaller;                                       \
         while (p.n > WEFT__SORT_SMALL) {                                                     \
-            if (!name##__divide(&p, &smaller)) return;                                       \
+            if (!name##__divide(&p, &smaller, false)) return;                                \
             if (smaller.n > WEFT__SORT_SMALL) name##__quick(smaller.a, smaller.n, smaller.limit, smaller.first); \
             else name##__small(smaller.a, smaller.n);                                        \
         }                                                                                    \
@@ -293,7 +358,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
         name##_part smaller;                                                                 \
         while (p.n > WEFT__SORT_ALONE) {                                                     \
             if (!weft_ok(weft_checkpoint())) return 0;                                       \
-            if (!name##__divide(&p, &smaller)) return 0;                                     \
+            if (!name##__divide(&p, &smaller, true)) return 0;                               \
             name##__order_task larger;                                                       \
             weft_fork(&larger, name##__order, p.a, p.n, p.limit, p.first);                   \
             name##__order(smaller);                                                          \
