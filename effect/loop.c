@@ -130,18 +130,22 @@ static int go_over(range r) {
     loop *l = r.loop;
     fiber *f = thread_fiber();
     size_t chunk = atom_load_rlx(&l->chunk);
+    uint64_t begun = l->ticks ? weft__ticks_now() : 0;
     while (r.from < r.to && !asked_to_stop(l)) {
         size_t left = r.to - r.from;
         if (weft__attn() & 1 && may_split(l, left, chunk)) {
             if (!split(&r)) return 0;
             chunk = atom_load_rlx(&l->chunk);
+            if (l->ticks) begun = weft__ticks_now();
             continue;
         }
         if (chunk > left) chunk = left;
-        uint64_t begun = weft__ticks_now();
         if (!run_piece(l, f, r.from, r.from + chunk)) return 0;
         r.from += chunk;
-        if (l->ticks) chunk = next_chunk(l, chunk, weft__ticks_now() - begun);
+        if (!l->ticks) continue;
+        uint64_t now = weft__ticks_now();
+        chunk = next_chunk(l, chunk, now - begun);
+        begun = now;
     }
     return 0;
 }
