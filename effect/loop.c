@@ -189,6 +189,11 @@ weft_exit weft__loop_run(weft__piece_fn *piece, void *in, size_t n, size_t grain
     return outcome(&l, f, e);
 }
 
+bool weft__loop_alone(void) {
+    fiber *f = thread_fiber();
+    return !f || (f->w->rt->n_workers == 1 && !f->w->rt->det);
+}
+
 /* ---- results of blocks -------------------------------------------------------------------------------- */
 
 void *weft__loop_memory_slow(size_t count, size_t bytes) {

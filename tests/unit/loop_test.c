@@ -331,6 +331,6 @@ static void no_memory(void *arg) {
     CHECK(weft_ok(weft_reduce(letter, &word, 8, start, 1))); /* few results lie in the frame */
     weft__heap_fail_at(0, 0);
 }
-TEST(without_memory_a_reduction_says_so) { run_ends(&WEFT_OPTIONS(.workers = 1), no_memory, NULL, WEFT_OK); }
+TEST(without_memory_a_reduction_says_so) { run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC), no_memory, NULL, WEFT_OK); }
 
 TEST_MAIN

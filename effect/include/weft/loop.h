@@ -116,7 +116,7 @@ typedef struct weft_loop_options {
     typedef T name##_out;                                                                    \
     typedef struct name##_blocks {                                                           \
         name##_in in;                                                                        \
-        size_t n, block;                                                                     \
+        size_t n, block, done;                                                               \
         name##_out *partial, *out, start;                                                    \
         bool exclusive;                                                                      \
     } name##_blocks
@@ -153,7 +153,7 @@ typedef struct weft_loop_options {
         size_t weft_count_, weft_block_ = weft__loop_blocks(weft_n_, weft_grain_, &weft_count_); \
         name##_out *weft_sums_ = (name##_out *)weft__loop_memory(weft_count_, sizeof(name##_out), weft_room_, sizeof weft_room_); \
         if (!weft_sums_) return weft__loop_no_memory();                                      \
-        name##_blocks weft_k_ = {weft_in_, weft_n_, weft_block_, weft_sums_, NULL, weft_start_, false}; \
+        name##_blocks weft_k_ = {weft_in_, weft_n_, weft_block_, 0, weft_sums_, NULL, weft_start_, false}; \
         weft_exit weft_e_ = weft__loop_run(name##__sums, (void *)&weft_k_, weft_count_, weft_grain_ ? 1 : 0); \
         if (weft_ok(weft_e_)) {                                                              \
             for (size_t weft_b_ = 0; weft_b_ < weft_count_; weft_b_++)                       \
@@ -201,28 +201,64 @@ typedef struct weft_loop_options {
         return weft_ok_;                                                                     \
     }
 
+/* With one worker: all in one pass, by the same operations in the same order. */
+#define WEFT__BLOCKS_IN_ONE_PASS(name, combine)                                              \
+    __attribute__((unused)) static weft_exit name##__pass(size_t weft_from_, size_t weft_to_, void *weft_p_) { \
+        name##_blocks *weft_b_ = (name##_blocks *)weft_p_;                                   \
+        const weft_exit weft_ok_ = {WEFT_EXIT_OK, 0, NULL};                                  \
+        for (; weft_from_ < weft_to_; weft_from_++) {                                        \
+            const name##_blocks weft_k_ = *weft_b_;                                          \
+            size_t weft_i_ = weft_k_.done, weft_room_ = weft_k_.n - weft_i_;                 \
+            size_t weft_end_ = weft_i_ + (weft_room_ < weft_k_.block ? weft_room_ : weft_k_.block); \
+            name##_out weft_x_ = name(weft_i_, weft_k_.in), weft_sum_ = weft_x_, weft_t_ = weft_k_.start; \
+            for (;;) {                                                                       \
+                name##_out weft_next_ = combine(weft_t_, weft_x_);                           \
+                weft_k_.out[weft_i_] = weft_k_.exclusive ? weft_t_ : weft_next_;             \
+                weft_t_ = weft_next_;                                                        \
+                if (++weft_i_ == weft_end_) break;                                           \
+                weft_x_ = name(weft_i_, weft_k_.in);                                         \
+                weft_sum_ = combine(weft_sum_, weft_x_);                                     \
+            }                                                                                \
+            weft_b_->start = combine(weft_k_.start, weft_sum_);                              \
+            weft_b_->done = weft_end_;                                                       \
+        }                                                                                    \
+        return weft_ok_;                                                                     \
+    }                                                                                        \
+    __attribute__((unused)) static weft_exit name##__scan_alone(name##_blocks *weft_k_, size_t weft_count_) { \
+        weft_exit weft_e_ = {WEFT_EXIT_OK, 0, NULL};                                         \
+        while (weft_count_ > 0 && weft_ok(weft_e_)) {                                        \
+            size_t weft_few_ = weft_count_ < 8 ? weft_count_ : 8;                            \
+            weft_e_ = weft__loop_run(name##__pass, (void *)weft_k_, weft_few_, weft_few_);   \
+            weft_count_ -= weft_few_;                                                        \
+        }                                                                                    \
+        return weft_e_;                                                                      \
+    }
+
 /* WEFT_SCAN(name, T, In, combine);
- * Makes `T name(size_t i, In)`, the i-th term, and the associative `T combine(T, T)`, both declared before, a scan.  Each
- * term is asked for twice; it must be the same.
+ * Makes `T name(size_t i, In)`, the i-th term, and the associative `T combine(T, T)`, both declared before, a scan.  A
+ * term may be asked for twice; it must be the same.
  *
  * weft_exit weft_scan(name, T *out, size_t n, T start, input...)
  * weft_exit weft_scan_exclusive(name, T *out, size_t n, T start, input...)
  * weft_exit weft_scan_with(name, T *out, size_t n, T start, bool exclusive, weft_loop_options options, input...)
  * out[i] = start combined with the terms 0 to i (exclusive: to i - 1), from left to right in blocks.  If the i-th term is
  * made of element i of an array alone, out may be that array.  Not ok: parts of out are written.
- * Errors: as weft_reduce.  [any thread] [suspends: cancellation point] */
+ * Errors: as weft_reduce (with one worker no memory is needed).  [any thread] [suspends: cancellation point] */
 #define WEFT_SCAN(name, T, In, combine)                                                      \
     WEFT__BLOCKS_TYPES(name, T, In);                                                         \
     WEFT__BLOCKS_SUM(name, combine)                                                          \
     WEFT__BLOCKS_WRITE(name, combine)                                                        \
+    WEFT__BLOCKS_IN_ONE_PASS(name, combine)                                                  \
     __attribute__((unused)) static weft_exit name##__scan(name##_out *weft_out_, size_t weft_n_, bool weft_exclusive_, \
                                                           size_t weft_grain_, name##_out weft_start_, \
                                                           name##_in weft_in_) {              \
-        uint64_t weft_room_[32] __attribute__((aligned(16)));                                                             \
+        uint64_t weft_room_[32] __attribute__((aligned(16)));                                \
         size_t weft_count_, weft_block_ = weft__loop_blocks(weft_n_, weft_grain_, &weft_count_); \
+        name##_blocks weft_k_ = {weft_in_, weft_n_, weft_block_, 0, NULL, weft_out_, weft_start_, weft_exclusive_}; \
+        if (weft__loop_alone()) return name##__scan_alone(&weft_k_, weft_count_);            \
         name##_out *weft_sums_ = (name##_out *)weft__loop_memory(weft_count_, sizeof(name##_out), weft_room_, sizeof weft_room_); \
         if (!weft_sums_) return weft__loop_no_memory();                                      \
-        name##_blocks weft_k_ = {weft_in_, weft_n_, weft_block_, weft_sums_, weft_out_, weft_start_, weft_exclusive_}; \
+        weft_k_.partial = weft_sums_;                                                        \
         weft_exit weft_e_ = weft__loop_run(name##__sums, (void *)&weft_k_, weft_count_, weft_grain_ ? 1 : 0); \
         if (weft_ok(weft_e_)) {                                                              \
             for (size_t weft_b_ = 0; weft_b_ < weft_count_; weft_b_++) {                     \
@@ -254,6 +290,8 @@ typedef struct weft_loop_options {
 
 typedef weft_exit weft__piece_fn(size_t from, size_t to, void *in);
 WEFT_API weft_exit weft__loop_run(weft__piece_fn *piece, void *in, size_t n, size_t grain);
+
+WEFT_API bool weft__loop_alone(void); /* is there no other worker? */
 
 /* Blocks of n indices: how long, and how many; of n and grain alone.  So many that they can be shared out evenly, and so few
  * that what is done once for each is nothing. */
