@@ -216,7 +216,7 @@ void add_listing(std::vector<Entry> &entries, const listing &l, const std::strin
         std::string name = prefix + w->name;
         if (!is_alone(l)) name += "/workers:" + std::to_string(n);
         entries.push_back(
-            {name, [=](benchmark::State &s, const Pace &p) { measure_workload(s, p, name, w, n); }});
+            {name, [=](benchmark::State &s, const Pace &p) { measure_workload(s, p, name, w, n); }, l.kind == FORKS_LONG});
     }
 }
 

@@ -35,6 +35,7 @@ typedef struct workload {
 
 typedef enum workload_kind {
     FORKS,        /* an entry for each number of workers */
+    FORKS_LONG,   /* the same, not repeated: a row takes a second */
     FIBERS,       /* the same; also measured with the native context */
     FIBERS_ALONE, /* one entry, on one worker; also measured with the native context */
     ALONE         /* one entry, on one worker */

@@ -42,7 +42,7 @@ const listing workloads[] = {
     {&skynet_channels, FIBERS},
     {&mutex_uncontended, ALONE},
     {&loop_1e7, FORKS},
-    {&sort_1e7, FORKS},
+    {&sort_1e7, FORKS_LONG},
 };
 const int workload_count = (int)(sizeof workloads / sizeof *workloads);
 

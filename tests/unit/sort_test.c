@@ -33,7 +33,12 @@ typedef struct odd {
 static inline bool less_odd(odd a, odd b) { return memcmp(a.key, b.key, 3) < 0; }
 WEFT_SORT(less_odd, odd);
 
-enum { MOST = 30000 };
+#ifdef WEFT_TEST_EMULATED
+enum { MOST = 5000, LARGE = 140000, ROUNDS = 2000 };
+#else
+enum { MOST = 30000, LARGE = 1000000, ROUNDS = 50000 };
+#endif
+_Static_assert((int)LARGE > (int)WEFT__SORT_CUT, "large enough for two to partition it");
 static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 100, 127, 128, 1000, 2048, 4097, MOST};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -86,7 +91,7 @@ TEST(a_plain_thread_sorts) { patterns(NULL); }
 
 /* Large enough for all kinds of pivots, and to be shared by four workers. */
 static void large(void *arg) {
-    enum { N = 1000000 };
+    enum { N = LARGE };
     static long a[N];
     (void)arg;
     for (int p = 0; p < PATTERNS; p++) {
@@ -105,7 +110,7 @@ TEST(large_arrays_are_sorted) {
 
 /* A partition over two pieces, as if they were one; what lies between is left alone. */
 TEST(two_pieces_are_partitioned_as_one) {
-    for (int round = 0; round < 50000; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         long a[64], b[64], by = (long)random_below(12);
         size_t n = 1 + random_below(40), m = 1 + random_below(n), gap = random_below(5), fewer = 0;
         for (size_t i = 0; i < 64; i++) a[i] = i < m || (i >= m + gap && i < n + gap) ? (long)random_below(12) : -1;
