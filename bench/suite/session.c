@@ -16,7 +16,7 @@ typedef struct slice {
     const session *s;
     work_fn *fn;
     weft_runtime *rt;
-    peer_fn *peer; /* in place of both, on the calling thread */
+    peer_fn *peer; /* in place of fn; and without a runtime, on the calling thread */
     int64_t answer, ns, wall_ns; /* ns: of what is measured of it */
 } slice;
 
@@ -47,8 +47,8 @@ static double slice_run(void *arg) {
     slice *l = arg;
     const session *s = l->s;
     weft_err err = WEFT_OK;
-    if (l->peer) slice_body(l);
-    else err = weft_call(l->rt, slice_body, l);
+    if (l->rt) err = weft_call(l->rt, slice_body, l);
+    else slice_body(l);
     if (err) bench_die("%s: weft_call: %s", s->w->name, weft_err_text(err));
     if (l->answer != s->answer)
         bench_die("%s on %u workers: wrong answer %" PRId64 ", not %" PRId64, s->w->name, s->workers,
@@ -65,11 +65,12 @@ static void add_party(session *s, int at, work_fn *fn, weft_runtime *rt) {
     s->at[at] = s->party_count++;
 }
 
-/* The baseline of a workload that is compared with another library. */
+/* The baseline of a workload that is compared with another library.  Alone, it runs where a serial one would; threads of its
+ * own would inherit that one's CPU. */
 static void add_peer(session *s) {
     const peer *p = peer_of(s->w);
     if (!p || !p->run) return;
-    s->slices[s->party_count] = (slice){.s = s, .peer = p->run};
+    s->slices[s->party_count] = (slice){.s = s, .peer = p->run, .rt = s->many ? NULL : s->one};
     s->parties[s->party_count] = (party){slice_run, &s->slices[s->party_count]};
     s->at[SERIAL] = s->party_count++;
 }

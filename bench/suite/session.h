@@ -4,7 +4,7 @@
  * more keeps a second runtime of one worker open and interleaves a third slice, so that the speed-up is
  * taken at one and the same moment.  Idle workers sleep and disturb nobody.  Serial slices run on the
  * worker of the small runtime: same thread, same core, same kind of stack.  Workers are pinned.
- * Another library's slices run on the thread that measures, which is not.
+ * Another library's slices run on the thread that measures, which is not, if it brings threads of its own.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef BENCH_SESSION_H
 #define BENCH_SESSION_H

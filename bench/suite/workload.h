@@ -49,8 +49,8 @@ typedef struct listing {
 extern const listing workloads[];
 extern const int workload_count;
 
-/* The same by another library: the baseline of an entry, with as many threads as the entry has workers.  Runs on a plain
- * thread that is bound nowhere. */
+/* The same by another library: the baseline of an entry, with as many threads as the entry has workers.  With more than
+ * one it runs on a plain thread that is bound nowhere. */
 typedef int64_t peer_fn(void *data, int64_t size, unsigned workers);
 typedef struct peer {
     const workload *w;
