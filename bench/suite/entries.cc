@@ -167,6 +167,8 @@ void measure_crowd(benchmark::State &state, const Pace &pace) {
         }
         report_time(state, r.ns);
         state.counters["jain"] = r.jain;
+        state.counters["baseline_ns"] = r.baseline_ns;
+        state.counters["ratio"] = r.ratio;
         state.counters["rows"] = r.rows;
         state.counters["rows_disturbed"] = r.again;
     }

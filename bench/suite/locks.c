@@ -1,6 +1,8 @@
 /* bench/suite/locks.c -- mutex/uncontended: one fiber locks and unlocks; mutex/fibers:64/workers:2: as many do nothing else, for a
  * second.
  *
+ * Both are compared with what the processor takes for the two atomic operations of a lock, on one thread.
+ *
  * Of the crowd each fiber counts its own, and all one number under the mutex; both sums must be equal.  Jain's index of
  * fairness is (sum x)^2 / (n * sum x^2): 1 if all had it equally often, 1/n if one had it always.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -34,6 +36,7 @@ static int64_t identity(int64_t n) {
 }
 const workload mutex_uncontended = {.name = "mutex/uncontended",
                                     .op = "lock and unlock",
+                                    .serial = locks_serial_run,
                                     .weft = run_uncontended,
                                     .one = PAIRS,
                                     .many = PAIRS,
@@ -116,6 +119,13 @@ static double slice(void *arg) {
     return s->c->ns;
 }
 
+static double baseline(void *none) {
+    (void)none;
+    int64_t start = wall_ns();
+    if (locks_serial_run(NULL, PAIRS) != PAIRS) bench_die("mutex/fibers: the baseline was not free");
+    return (double)(wall_ns() - start) / PAIRS;
+}
+
 bool mutex_crowd(int rows, crowd_report *out, const char **why) {
     samples taken;
     crowd *c = aligned_alloc(128, sizeof *c);
@@ -130,9 +140,10 @@ bool mutex_crowd(int rows, crowd_report *out, const char **why) {
     c->lock = (weft_mutex)WEFT_MUTEX;
     c->rows = 0;
     slice_of s = {c, rt};
-    party p = {slice, &s};
-    samples_take(&taken, &p, 1, rows);
-    *out = (crowd_report){samples_median(&taken, 0), median(c->jain, (size_t)c->rows), taken.rows, taken.again};
+    party p[] = {{slice, &s}, {baseline, NULL}};
+    samples_take(&taken, p, 2, rows);
+    *out = (crowd_report){samples_median(&taken, 0), median(c->jain, (size_t)c->rows), samples_median(&taken, 1),
+                          samples_quotient(&taken, 0, 1), taken.rows, taken.again};
     weft_close(rt);
     free(c);
     return true;

@@ -65,7 +65,8 @@ typedef struct sleepers_report {
 bool sleepers(int rows, sleepers_report *out, const char **why);
 
 typedef struct crowd_report {
-    double ns, jain; /* lock and unlock; fairness: medians of the rows */
+    double ns, jain;           /* lock and unlock; fairness: medians of the rows */
+    double baseline_ns, ratio; /* of the word of a lock, alone (locks_serial.c); and of the quotients */
     int rows, again;
 } crowd_report;
 

@@ -74,7 +74,8 @@ extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, se
     yield_two, yield_many, timer_arm, timer_cancel, timer_cancel_cold, scope_empty, scope_one_child,
     timeout_not_fired, interrupt_parked, interrupt_scope, chan_pingpong, chan_one_pair, chan_four_pairs, select_two,
     select_four, skynet_channels, loop_1e7, sort_1e7, mutex_uncontended, zip_par_2, race_2, for_each_par_1;
-work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run;
+work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run,
+    locks_serial_run;
 int64_t queens_count_nodes(int64_t n);
 peer_fn loop_openmp, sort_tbb;        /* loops_openmp.c, sorts_tbb.cc */
 int64_t *sort_begins(void *data, int64_t n); /* the array, unsorted again */

@@ -107,7 +107,8 @@ static inline __attribute__((always_inline)) bool weft_mutex_try(weft_mutex *m) 
 static inline __attribute__((always_inline)) weft_err weft_mutex_unlock(weft_mutex *m) {
     if (WEFT__CHECKED || WEFT_UNLIKELY(weft__attn())) return weft__mutex_unlock(m); /* others may be without work */
     struct weft__fiber *f = weft__self();
-    if (WEFT_UNLIKELY(!weft__swap(&m->word, (uintptr_t)f, 0))) return weft__mutex_unlock(m);
+    uintptr_t w = (uintptr_t)weft__look(&m->word); /* a swap that fails costs as much as one that does not */
+    if (WEFT_UNLIKELY(w != (uintptr_t)f || !weft__swap(&m->word, w, 0))) return weft__mutex_unlock(m);
     f->locks--;
     return WEFT_OK;
 }
