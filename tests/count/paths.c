@@ -13,6 +13,7 @@
 #include <weft/runtime.h>
 #include <weft/scope.h>
 #include <weft/select.h>
+#include <weft/sync.h>
 #include <weft/time.h>
 
 static void must(weft_exit e) { CHECK(weft_ok(e)); }
@@ -297,6 +298,75 @@ static void chan_bounded(long n) {
     weft_chan_destroy(c);
 }
 
+/* ---- locks ------------------------------------------------------------------------------------------- */
+
+static void mutex_alone(long n) {
+    weft_mutex m = WEFT_MUTEX;
+    for (long i = 0; i < n; i++) {
+        must(weft_mutex_lock(&m));
+        CHECK(weft_mutex_unlock(&m) == WEFT_OK);
+    }
+}
+
+static void semaphore_alone(long n) {
+    weft_sem s;
+    CHECK(weft_sem_init(&s, 2, 0) == WEFT_OK);
+    for (long i = 0; i < n; i++) {
+        must(weft_sem_acquire(&s));
+        CHECK(weft_sem_release(&s) == WEFT_OK);
+    }
+}
+
+/* Two who always find it taken: each has it over a yield, in which the other one begins to wait. */
+typedef struct two {
+    weft_mutex m;
+    weft_sem s;
+    long n;
+} two;
+typedef two *two_ref;
+
+static int locking(two *t);
+WEFT_TASK(locking, int, two_ref);
+static int locking(two *t) {
+    for (long i = 0; i < t->n; i++) {
+        must(weft_mutex_lock(&t->m));
+        must(weft_yield());
+        CHECK(weft_mutex_unlock(&t->m) == WEFT_OK);
+        must(weft_yield()); /* or it would have it again before the one that was woken */
+    }
+    return 0;
+}
+
+static int acquiring(two *t);
+WEFT_TASK(acquiring, int, two_ref);
+static int acquiring(two *t) {
+    for (long i = 0; i < t->n; i++) {
+        must(weft_sem_acquire(&t->s));
+        must(weft_yield());
+        CHECK(weft_sem_release(&t->s) == WEFT_OK);
+    }
+    return 0;
+}
+
+static void mutex_pair(long n) {
+    two t = {.m = WEFT_MUTEX, .n = n / 2};
+    locking_fiber f;
+    must(weft_spawn(&f, locking, &t));
+    (void)locking(&t);
+    must(weft_await(f, locking, NULL));
+    weft_drop(f);
+}
+
+static void semaphore_pair(long n) {
+    two t = {.n = n / 2};
+    acquiring_fiber f;
+    CHECK(weft_sem_init(&t.s, 1, 1) == WEFT_OK);
+    must(weft_spawn(&f, acquiring, &t));
+    (void)acquiring(&t);
+    must(weft_await(f, acquiring, NULL));
+    weft_drop(f);
+}
+
 /* ---- which, and how often ---------------------------------------------------------------------------- */
 
 /* CMakeLists.txt makes a test of each line. */
@@ -319,6 +389,10 @@ static const struct path {
     {"chan_rendezvous", WEFT_CLOCK_REAL, chan_rendezvous},
     {"chan_bounded", WEFT_CLOCK_REAL, chan_bounded},
     {"select_two", WEFT_CLOCK_REAL, select_two},
+    {"mutex_alone", WEFT_CLOCK_REAL, mutex_alone},
+    {"semaphore_alone", WEFT_CLOCK_REAL, semaphore_alone},
+    {"mutex_pair", WEFT_CLOCK_REAL, mutex_pair},
+    {"semaphore_pair", WEFT_CLOCK_REAL, semaphore_pair},
     /* for `count.py notices` */ {"planted_slow_path", WEFT_CLOCK_REAL, planted_slow_path},
 };
 
