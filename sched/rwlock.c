@@ -1,57 +1,18 @@
-/* sched/rwlock.c -- read-write locks.
- *
- *   state   {readers | WRITER | WAITERS}      0: free, and nobody waits
- *
- * WAITERS: somebody may be on the queue, and who comes waits.  Set and cleared under the lock of the queue, by who is about to
- * wait and by who lets others in.  While it is set readers only leave without that lock, and not the last of them.
+/* sched/rwlock.c -- read-write locks over sched/rwlock_core.h.
  *
  *   the last reader leaves     the oldest writer goes in; without one, all readers
  *   a writer leaves            all readers who wait go in; without one, the oldest writer
  *   a writer gives up          among readers: if no other writer waits, the readers who wait go in
  *
- * Those who go in have what they waited for the moment their waits are won.  The last access of a release is the CAS on the
- * state, or comes before those are made runnable.
+ * Those who go in have what they waited for the moment their waits are won.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/rwlock_core.h"
 #include "sched/sync_wait.h"
 
-#define WAITERS ((uintptr_t)1)
-#define WRITER ((uintptr_t)2)
-#define READER ((uintptr_t)4)
 enum { READS, WRITES }; /* tags of records */
 
-/* ---- going in ------------------------------------------------------------------------------------------ */
-
-static bool take_read(weft_rwlock *l) {
-    uintptr_t state = atom_load_rlx(&l->state);
-    while (!(state & (WAITERS | WRITER)))
-        if (atom_cas_acq(&l->state, &state, state + READER)) return true;
-    return false;
-}
-
-static bool take_write(weft_rwlock *l) {
-    uintptr_t state = 0;
-    return atom_cas_acq(&l->state, &state, WRITER);
-}
-
-/* Under the lock of the queue: go in, or say that somebody waits. */
-static bool read_have(void *arg) {
-    weft_rwlock *l = arg;
-    for (;;) {
-        uintptr_t state = atom_load_rlx(&l->state);
-        if (take_read(l)) return true;
-        if (state & WAITERS) return false;
-        if (state & WRITER && atom_cas_acq(&l->state, &state, state | WAITERS)) return false;
-    }
-}
-
-static bool write_have(void *arg) {
-    weft_rwlock *l = arg;
-    for (;;) {
-        uintptr_t state = atom_load_rlx(&l->state);
-        if (state & WAITERS) return false;
-        if (atom_cas_acq(&l->state, &state, state ? state | WAITERS : WRITER)) return state == 0;
-    }
-}
+static bool read_have(void *l) { return rwlock_read_or_wait(&((weft_rwlock *)l)->state); }
+static bool write_have(void *l) { return rwlock_write_or_wait(&((weft_rwlock *)l)->state); }
 
 /* ---- letting others in ---------------------------------------------------------------------------------- */
 
@@ -80,10 +41,9 @@ static waiter *let_next_in(weft_rwlock *l, uintptr_t *queue, bool readers_first,
     waiter *won = readers_first ? weft__queue_win_each(queue, false, READS) : NULL;
     waiter *writer = won ? NULL : win_writer(queue);
     if (!won && !writer) won = weft__queue_win_each(queue, false, READS);
-    uintptr_t more = queue_newest(*queue) ? WAITERS : 0;
-    if (!won && !writer) return atom_store_rlx(&l->state, self), NULL;
+    if (!won && !writer) return rwlock_nobody(&l->state, self), NULL;
     atom_store_rlx(&l->writer, writer ? sync_who(writer) : 0);
-    atom_store_rel(&l->state, (writer ? WRITER : count(won) * READER) | more);
+    rwlock_let_in(&l->state, writer ? RWLOCK_WRITER : count(won) * RWLOCK_READER, queue_newest(*queue) != NULL);
     return writer ? writer : won;
 }
 
@@ -100,11 +60,9 @@ static void look_again(weft_rwlock *l) {
     uintptr_t queue = 0;
     waiter *won = NULL;
     queue_lock(&l->queue, &queue);
-    uintptr_t state = atom_load_rlx(&l->state);
-    if (state & WAITERS && !(state & WRITER) && !has_writers(queue)) {
+    if (rwlock_may_read(&l->state) && !has_writers(queue)) {
         won = weft__queue_win_each(&queue, true, 0);
-        uintptr_t n = count(won) * READER;
-        while (!atom_cas_ar(&l->state, &state, (state & ~WAITERS) + n)) {}
+        rwlock_join(&l->state, count(won));
     }
     queue_unlock(&l->queue, queue);
     weft__wake_each(won);
@@ -120,7 +78,7 @@ static weft_exit give_up(weft_rwlock *l, wait_state how, weft_exit why) {
 weft_exit weft_rwlock_read_until(weft_rwlock *l, weft_time t) {
     fiber *f = sync_point();
     weft_exit why = sync_fine;
-    if (!take_read(l)) {
+    if (!rwlock_read(&l->state)) {
         if (f) waits_for(f, "a read-write lock, to read", l);
         wait_state how = sync_wait(f, &l->queue, read_have, l, t, READS, &why);
         if (how != WAIT_WOKEN) return give_up(l, how, why);
@@ -132,7 +90,7 @@ weft_exit weft_rwlock_read_until(weft_rwlock *l, weft_time t) {
 weft_exit weft_rwlock_write_until(weft_rwlock *l, weft_time t) {
     fiber *f = sync_point();
     weft_exit why = sync_fine;
-    if (!take_write(l)) {
+    if (!rwlock_write(&l->state)) {
         if (atom_load_rlx(&l->writer) == sync_me(f))
             return FAILED(WEFT_E_INSIDE, "weft_rwlock_write: the caller writes already; it is not recursive");
         if (f) waits_for(f, "a read-write lock, to write", l);
@@ -149,14 +107,14 @@ weft_exit weft_rwlock_write(weft_rwlock *l) { return weft_rwlock_write_until(l, 
 
 bool weft_rwlock_try_read(weft_rwlock *l) {
     fiber *f = sync_point();
-    bool got = take_read(l);
+    bool got = rwlock_read(&l->state);
     if (got && f) f->pub.locks++;
     return got;
 }
 
 bool weft_rwlock_try_write(weft_rwlock *l) {
     fiber *f = sync_point();
-    if (!take_write(l)) return false;
+    if (!rwlock_write(&l->state)) return false;
     atom_store_rlx(&l->writer, sync_me(f));
     if (f) f->pub.locks++;
     return true;
@@ -168,39 +126,31 @@ bool weft_rwlock_try_write(weft_rwlock *l) {
 static bool leave_to_next(weft_rwlock *l, bool writes, uintptr_t self) {
     uintptr_t queue = 0;
     queue_lock(&l->queue, &queue);
-    waiter *next = atom_load_rlx(&l->state) == (self | WAITERS) ? let_next_in(l, &queue, writes, self) : NULL;
+    waiter *next = rwlock_is_last(&l->state, self) ? let_next_in(l, &queue, writes, self) : NULL;
     queue_unlock(&l->queue, queue);
     weft__wake_each(next);
     return next != NULL;
 }
 
-static void go_out(weft_rwlock *l, bool writes, uintptr_t self) {
-    uintptr_t state = atom_load_rlx(&l->state);
-    for (;;) {
-        if (state == (self | WAITERS)) {
-            if (leave_to_next(l, writes, self)) return;
-            state = atom_load_rlx(&l->state);
-        } else if (atom_cas_rel(&l->state, &state, state - self)) {
-            return;
-        }
-    }
+static void go_out(weft_rwlock *l, uintptr_t self) {
+    while (!rwlock_leave(&l->state, self) && !leave_to_next(l, self == RWLOCK_WRITER, self)) {}
 }
 
 weft_err weft_rwlock_read_end(weft_rwlock *l) {
     fiber *f = thread_fiber();
-    if (atom_load_rlx(&l->state) < READER || (f && !f->pub.locks)) return WEFT_E_NOT_HELD;
+    if (atom_load_rlx(&l->state) < RWLOCK_READER || (f && !f->pub.locks)) return WEFT_E_NOT_HELD;
     if (f) f->pub.locks--;
-    go_out(l, false, READER);
+    go_out(l, RWLOCK_READER);
     if (f) scheduling_point(f);
     return WEFT_OK;
 }
 
 weft_err weft_rwlock_write_end(weft_rwlock *l) {
     fiber *f = thread_fiber();
-    if (!(atom_load_rlx(&l->state) & WRITER) || atom_load_rlx(&l->writer) != sync_me(f)) return WEFT_E_NOT_HELD;
+    if (!(atom_load_rlx(&l->state) & RWLOCK_WRITER) || atom_load_rlx(&l->writer) != sync_me(f)) return WEFT_E_NOT_HELD;
     if (f) f->pub.locks--;
     atom_store_rlx(&l->writer, 0);
-    go_out(l, true, WRITER);
+    go_out(l, RWLOCK_WRITER);
     if (f) scheduling_point(f);
     return WEFT_OK;
 }

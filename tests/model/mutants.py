@@ -43,6 +43,7 @@ SECTIONS = {
     "chan": (None, ["chan"], 100_000),
     "mutex": ("sched/mutex_core.h", ["mutex"], 100_000),
     "semaphore": ("sched/sem_core.h", ["semaphore"], 100_000),
+    "rwlock": ("sched/rwlock_core.h", ["rwlock"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------
