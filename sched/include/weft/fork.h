@@ -88,7 +88,7 @@ struct weft__fiber {
     struct weft__node *scope; /* innermost scope, mask or shield (weft/cancel.h) */
     uint64_t epoch;  /* of its runtime, when it last looked whether it is asked to stop (sched/cancel.h) */
     uint32_t locks;  /* mutexes that it holds, and read-write locks for writing (weft/sync.h) */
-    uint32_t turns;  /* releases of contended ones: now and then the clock is read */
+    uint32_t turns;  /* releases while others wait or want work: now and then the clock is read, and work given */
 };
 
 /* ---- reaching the current fiber -----------------------------------------------------------------

@@ -53,6 +53,13 @@ static inline __attribute__((always_inline)) bool weft__mutex_grab(weft__atomic_
     return WEFT_LIKELY(w <= 7) && weft__swap(word, w, w | (uintptr_t)f);
 }
 
+/* An unlock is a poll, or who does nothing but lock would keep ready work to itself.  While all that is wanted is work (a worker
+ * that finds none asks for it all the time) every eighth is. */
+static inline __attribute__((always_inline)) bool weft__unlock_slow(struct weft__fiber *f) {
+    uintptr_t wanted = weft__attn();
+    return WEFT__CHECKED || (WEFT_UNLIKELY(wanted) && (wanted != 1 || ++f->turns % 8 == 0));
+}
+
 /* The slow path: on a plain thread, or in the deterministic executor.  Other bits of the attention word can wait. */
 static inline __attribute__((always_inline)) bool weft__sync_slow(void) {
     return WEFT_UNLIKELY(WEFT__CHECKED || (weft__attn() & (2 | 8)));
@@ -105,10 +112,9 @@ static inline __attribute__((always_inline)) bool weft_mutex_try(weft_mutex *m) 
 
 /* Errors: WEFT_E_NOT_HELD (by the caller; nothing is changed).  [who locked it] [never suspends] */
 static inline __attribute__((always_inline)) weft_err weft_mutex_unlock(weft_mutex *m) {
-    if (WEFT__CHECKED || WEFT_UNLIKELY(weft__attn())) return weft__mutex_unlock(m); /* others may be without work */
     struct weft__fiber *f = weft__self();
     uintptr_t w = (uintptr_t)weft__look(&m->word); /* a swap that fails costs as much as one that does not */
-    if (WEFT_UNLIKELY(w != (uintptr_t)f || !weft__swap(&m->word, w, 0))) return weft__mutex_unlock(m);
+    if (weft__unlock_slow(f) || WEFT_UNLIKELY(w != (uintptr_t)f || !weft__swap(&m->word, w, 0))) return weft__mutex_unlock(m);
     f->locks--;
     return WEFT_OK;
 }
