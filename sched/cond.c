@@ -1,6 +1,7 @@
 /* sched/cond.c -- condition variables: a queue, and a mutex that is let go while its lock is held.
  *
- * So whoever signals after the mutex was let go finds the lock of the queue taken, and then the waiter in it.
+ * So whoever signals after the mutex was let go finds the lock of the queue taken, and then the waiter in it: what it changed under
+ * the mutex comes after that, so a relaxed glance at the queue does not find it empty.
  * A waiter that is woken without having been meant has left the queue for a moment and may have missed a signal: it
  * returns as if there had been one.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -54,7 +55,7 @@ weft_exit weft_cond_wait_for(weft_cond *c, weft_mutex *m, weft_duration d) {
 
 void weft_cond_signal(weft_cond *c) {
     uintptr_t queue = 0;
-    if (!atom_load_acq(&c->queue)) return;
+    if (!atom_load_rlx(&c->queue)) return;
     queue_lock(&c->queue, &queue);
     waiter *to = queue_win_oldest(&queue);
     queue_unlock(&c->queue, queue);
@@ -64,7 +65,7 @@ void weft_cond_signal(weft_cond *c) {
 
 void weft_cond_broadcast(weft_cond *c) {
     uintptr_t queue = 0;
-    if (!atom_load_acq(&c->queue)) return;
+    if (!atom_load_rlx(&c->queue)) return;
     queue_lock(&c->queue, &queue);
     waiter *won = weft__queue_win_each(&queue, true, 0);
     queue_unlock(&c->queue, queue);

@@ -44,6 +44,7 @@ SECTIONS = {
     "mutex": ("sched/mutex_core.h", ["mutex"], 100_000),
     "semaphore": ("sched/sem_core.h", ["semaphore"], 100_000),
     "rwlock": ("sched/rwlock_core.h", ["rwlock"], 100_000),
+    "cond": (None, ["cond"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------
