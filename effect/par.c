@@ -72,7 +72,7 @@ void weft__branch_run(weft_task *task, weft_head head) {
     uint16_t told = f->told;
     f->told = TOLD_NOTHING;
     if (par_goes_on(f)) weft__branch_run_elsewhere(b, f, head);
-    if (told < f->told) f->told = told;
+    f->told = told;
 }
 
 PAR_INLINE void fork_rest(par *p, weft_branch *b, size_t n) {

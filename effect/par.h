@@ -9,8 +9,9 @@
  *       has: the owner looks at `first` before it calls the next one
  *   P3  a child that starts after the cancel ends without having called anything: who runs it looks first, owner or thief
  *   P4  a child's state and exit are written by who runs it, and read by the owner after the join
- *   P5  the running fiber's own failure (fiber.exit) and what it was told (fiber.told) are set aside on entry and put back on
- *       leaving: in between they are the child's
+ *   P5  the running fiber's own failure (fiber.exit) and what it was told (fiber.told, seen) are set aside on entry and put back
+ *       on leaving: in between they are the child's, called here or run elsewhere.  So a caller that gets a value was not told
+ *       to stop, whatever its children were; one that gets the interrupt is told again, outside of the region
  *
  * "Stopped" is told from "failed" and from "completed" by fiber.told: the depth of the outermost node that a cancellation point
  * reported since the child began.  At the region's depth or further out the child was stopped; further in it was one of the
@@ -37,6 +38,7 @@ typedef struct weft__par {
     _Atomic uint64_t first; /* number of the child that decided, from 1; 0: none has */
     par_kind kind;
     uint16_t told;          /* the owner's, */
+    bool seen;
     weft_exit exit;         /* set aside */
 } par;
 
@@ -50,6 +52,7 @@ PAR_INLINE void par_enter(par *p, fiber *f) {
     p->owner = f;
     *(uint64_t *)&p->first = 0;
     p->told = f->told;
+    p->seen = f->seen;
     p->exit = f->exit;
     f->exit = par_success;
     f->told = TOLD_NOTHING;
@@ -62,7 +65,8 @@ PAR_INLINE bool par_private(const par *p) {
 
 PAR_INLINE void par_restore(par *p, fiber *f) {
     f->exit = p->exit;
-    if (WEFT_LIKELY(p->told < f->told)) f->told = p->told;
+    f->told = p->told;
+    f->seen = p->seen;
 }
 
 /* Everything is over, and nothing happened that leaving would have to undo; children that were not called are forgotten. */

@@ -103,7 +103,7 @@ void weft__lane_run(weft_task *task, weft_head head) {
     (void)head;
     f->told = TOLD_NOTHING;
     run_lane(l->of, f, l->number, 0);
-    if (told < f->told) f->told = told;
+    f->told = told;
 }
 
 static weft_exit on_thread(const weft__each_call *c) {

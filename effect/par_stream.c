@@ -57,13 +57,15 @@ static void *value_in(stream *s, size_t at) { return s->values + at * s->stride;
 static bool make(stream *s, fiber *f, size_t i, size_t at, unsigned depth) {
     weft_exit own = f->exit;
     uint16_t told = f->told;
+    bool seen = f->seen;
     f->exit = success;
     f->told = TOLD_NOTHING;
     s->what.call((const char *)s->what.items + i * s->what.in, value_in(s, at), 0);
     weft_exit e = f->exit;
     bool well = weft_ok(e) && f->told > depth;
     f->exit = own;
-    if (told < f->told) f->told = told;
+    f->told = told;
+    f->seen = seen;
     s->slots[at].item = i;
     if (well) return true;
     if (weft_ok(e) || e.tag == WEFT_EXIT_INTERRUPT)
@@ -256,6 +258,7 @@ weft_exit weft_stream_close(weft_stream *in) {
         if (s->most > 1) (void)weft__take(&s->second.task);
         s->par.exit = f->exit; /* what the caller said in between is its own */
         s->par.told = f->told;
+        s->par.seen = f->seen;
         e = weft__par_leave_slow(&s->par, f);
     }
     drop_rest(s);

@@ -24,22 +24,26 @@ static weft_exit limited(void *arg) {
     }
     unsigned depth = f->pub.scope->depth; /* of the timeout */
     weft_exit own = f->exit;
-    uint16_t told = f->told;
     f->exit = par_success;
     f->told = TOLD_NOTHING;
     b->run(b->call, f->pub.head);
     weft__branch_note_end(b, f, depth);
     f->exit = own;
-    if (told < f->told) f->told = told;
     return par_success;
 }
 
 weft_exit weft_timeout_to_of(weft_duration d, weft_branch *b, size_t n) {
     if (n != 2 || !b)
         return FAILED(WEFT_E_INVALID, "weft_timeout_to: needs two branches, what is tried and what is done instead");
+    fiber *f = thread_fiber();
+    uint16_t told = f ? f->told : 0;
+    bool seen = f && f->seen;
     b->state = BRANCH_NOT_BEGUN;
     weft_exit e = weft_timeout(d, limited, b);
-    fiber *f = thread_fiber();
+    if (f) { /* who is told is the branch; the caller is told below */
+        f->told = told;
+        f->seen = seen;
+    }
     bool late = e.tag == WEFT_EXIT_FAIL && e.code == WEFT_E_TIMEOUT;
     switch (b->state) {
     case BRANCH_NOT_BEGUN: return e;
@@ -73,7 +77,7 @@ static void run_backup(weft_task *task, weft_head head) {
     f->told = TOLD_NOTHING;
     weft_exit e = weft_promise_await_until(&h->failed, NULL, h->at);
     if (e.tag != WEFT_EXIT_INTERRUPT && par_goes_on(f)) weft__branch_run_elsewhere(b, f, head);
-    if (told < f->told) f->told = told;
+    f->told = told;
 }
 
 weft_exit weft_hedge_of(size_t *who, weft_duration delay, weft_branch *b, size_t n) {

@@ -295,15 +295,22 @@ weft_exit weft_scope_run(const weft_scope_options *options, weft_exit (*fn)(weft
 }
 
 weft_exit weft__timeout_end(weft_scope *s, weft_exit e) {
-    if (!thread_fiber()) {
+    fiber *f = thread_fiber();
+    if (!f) {
         end(s, false, success);
         return e;
     }
     weft__cause_keep(e.cause); /* it may have come to this very scope */
+    uint16_t told = f->told;
+    bool seen = f->seen;
     weft_exit of_scope = end(s, false, success);
     bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
     bool counts = of_scope.tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(of_scope) || (!stopped && !weft_ok(e));
-    if (counts) return weft__hold_own(thread_fiber(), e);
+    if (counts) { /* what the end of the scope was told, the caller is not */
+        f->told = told;
+        f->seen = seen;
+        return weft__hold_own(f, e);
+    }
     weft__cause_drop(e.cause);
     return of_scope;
 }
