@@ -324,7 +324,7 @@ static void run_2(void *fn) {
 }
 // ---- loops and sorts over arrays
 static inline long squared(long x) { return x * x; }
-WEFT_MAP(squared, long, long);
+WEFT_ARRAY_MAP(squared, long, long);
 static inline void negate(size_t i, long *a) { a[i] = -a[i]; }
 WEFT_LOOP(negate, long *);
 static inline long sum_of(long a, long b) { return a + b; }
@@ -340,7 +340,7 @@ static void over_arrays(void *) {
     static long a[n], b[n];
     long sum = 0;
     for (size_t i = 0; i < n; i++) a[i] = static_cast<long>(i);
-    CHECK(weft_ok(weft_map(squared, b, a, n)));
+    CHECK(weft_ok(weft_array_map(squared, b, a, n)));
     CHECK(weft_ok(weft_parallel_for_with(negate, n, {.grain = 100}, b)));
     CHECK(weft_ok(weft_sort(less_than, b, n)));
     for (size_t i = 0; i < n; i++) CHECK_EQ(b[i], -squared(static_cast<long>(n - 1 - i)));

@@ -220,17 +220,17 @@ typedef struct three {
     unsigned char b[3];
 } three;
 static inline three widen(short x) { return (three){{(unsigned char)x, (unsigned char)(x >> 8), 7}}; }
-WEFT_MAP(widen, three, short);
+WEFT_ARRAY_MAP(widen, three, short);
 static inline short twice(short x) { return (short)(2 * x); }
-WEFT_MAP(twice, short, short);
+WEFT_ARRAY_MAP(twice, short, short);
 static void maps(void *arg) {
     (void)arg;
     enum { N = 5000 };
     static short in[N];
     static three out[N];
     for (int i = 0; i < N; i++) in[i] = (short)i;
-    CHECK(weft_ok(weft_map(twice, in, in, N)));
-    CHECK(weft_ok(weft_map(widen, out, in, N)));
+    CHECK(weft_ok(weft_array_map(twice, in, in, N)));
+    CHECK(weft_ok(weft_array_map(widen, out, in, N)));
     for (int i = 0; i < N; i++) CHECK(in[i] == 2 * i && out[i].b[0] + 256 * out[i].b[1] == 2 * i && out[i].b[2] == 7);
 }
 TEST(arrays_are_mapped) { on_clock(WEFT_CLOCK_AUTO, maps); }

@@ -1,4 +1,4 @@
-/* weft/loop.h -- loops over indices on all workers: parallel_for, map, reduce, scan.
+/* weft/loop.h -- loops over indices on all workers: parallel_for, array_map, reduce, scan.
  *
  *   typedef struct vectors { double a; const double *x; double *y; } vectors;
  *   static inline void axpy(size_t i, vectors v) { v.y[i] += v.a * v.x[i]; }
@@ -90,12 +90,12 @@ typedef struct weft_loop_options {
 
 /* ---- map ---------------------------------------------------------------------------------------------- */
 
-/* WEFT_MAP(name, Out, In);
+/* WEFT_ARRAY_MAP(name, Out, In);
  * Makes `Out name(In)`, declared before, a function that can be mapped over arrays.
  *
- * weft_exit weft_map(name, Out *out, const In *in, size_t n)
+ * weft_exit weft_array_map(name, Out *out, const In *in, size_t n)
  * out[i] = name(in[i]) for each i < n.  out may be in.  Otherwise as weft_parallel_for. */
-#define WEFT_MAP(name, Out, In)                                                              \
+#define WEFT_ARRAY_MAP(name, Out, In)                                                        \
     typedef Out name##_map_out;                                                              \
     typedef In name##_map_in;                                                                \
     typedef struct name##_arrays {                                                           \
@@ -106,7 +106,7 @@ typedef struct weft_loop_options {
         weft_a_.out[weft_i_] = name(weft_a_.in[weft_i_]);                                    \
     }                                                                                        \
     WEFT_LOOP(name##__map_one, name##_arrays)
-#define weft_map(name, out, in, n) weft_parallel_for(name##__map_one, (n), (out), (in))
+#define weft_array_map(name, out, in, n) weft_parallel_for(name##__map_one, (n), (out), (in))
 
 /* ---- reduce and scan ---------------------------------------------------------------------------------- */
 
@@ -149,7 +149,7 @@ typedef struct weft_loop_options {
     WEFT__BLOCKS_SUM(name, combine)                                                          \
     __attribute__((unused)) static weft_exit name##__reduce(name##_out *weft_out_, size_t weft_n_, size_t weft_grain_, \
                                                             name##_out weft_start_, name##_in weft_in_) { \
-        uint64_t weft_room_[32] __attribute__((aligned(16)));                                                             \
+        uint64_t weft_room_[32] __attribute__((aligned(16))); \
         size_t weft_count_, weft_block_ = weft__loop_blocks(weft_n_, weft_grain_, &weft_count_); \
         name##_out *weft_sums_ = (name##_out *)weft__loop_memory(weft_count_, sizeof(name##_out), weft_room_, sizeof weft_room_); \
         if (!weft_sums_) return weft__loop_no_memory();                                      \
@@ -252,7 +252,7 @@ typedef struct weft_loop_options {
     __attribute__((unused)) static weft_exit name##__scan(name##_out *weft_out_, size_t weft_n_, bool weft_exclusive_, \
                                                           size_t weft_grain_, name##_out weft_start_, \
                                                           name##_in weft_in_) {              \
-        uint64_t weft_room_[32] __attribute__((aligned(16)));                                \
+        uint64_t weft_room_[32] __attribute__((aligned(16))); \
         size_t weft_count_, weft_block_ = weft__loop_blocks(weft_n_, weft_grain_, &weft_count_); \
         name##_blocks weft_k_ = {weft_in_, weft_n_, weft_block_, 0, NULL, weft_out_, weft_start_, weft_exclusive_}; \
         if (weft__loop_alone()) return name##__scan_alone(&weft_k_, weft_count_);            \
