@@ -7,11 +7,12 @@ root=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 warnings="-Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversion -Werror=implicit-function-declaration"
-dirs="-I$root/alloc/include -I$root/sched/include"
+dirs="-I$root/alloc/include -I$root/sched/include -I$root/effect/include"
 
 cat > "$work/prelude.h" <<'END'
 #include <weft/fiber.h>
 #include <weft/kernel.h>
+#include <weft/par.h>
 typedef struct request {
     const char *url;
     int tries;
@@ -88,6 +89,11 @@ body good '
     kernel_task k;
     weft_head h = weft_kernel_fork(weft_kernel_head(), &k, kernel, x);
     x = kernel(h, 1) + weft_kernel_join(&k, kernel);
+    e = weft_zip_par(WEFT_BR(fetch, &a, .url = "http://a", .tries = 3), WEFT_BR(twice, &x, 1), WEFT_BR(twice, NULL, 1));
+    const long in[2] = {1, 2};
+    long out[2];
+    e = weft_for_each_par(twice, in, 2, out, .parallelism = 2);
+    e = weft_map(twice, in, 2, NULL);
     (void)x;'
 right good
 top good_size 'typedef struct limit { char bytes[1024]; } limit; limit most(limit x); WEFT_TASK(most, limit, limit); limit most(limit x) { return x; }'
@@ -132,6 +138,18 @@ wrong drop_task "no member named .handle."
 # The result.
 body result_pointer 'twice_fiber f; int x; weft_spawn(&f, twice, 1); weft_await(f, twice, &x);'
 wrong result_pointer "$pointer"
+body branch_out 'int x; weft_zip_par(WEFT_BR(twice, &x, 1));'
+wrong branch_out "$pointer"
+body branch_other 'long x; weft_race(NULL, WEFT_BR(twice, &x, 1), WEFT_BR(fetch, &x, "", 1));'
+wrong branch_other "$pointer"
+body branch_in 'long x; weft_any(NULL, WEFT_BR(twice, &x, "1"));'
+wrong branch_in "integer"
+body each_items 'int in[2] = {0}; long out[2]; weft_for_each_par(twice, in, 2, out);'
+wrong each_items "$pointer"
+body each_results 'long in[2] = {0}; int out[2]; weft_map(twice, in, 2, out);'
+wrong each_results "$pointer"
+body stream_value 'weft_stream s; long in[2] = {0}; answer x; weft_stream_open(&s, twice, in, 2); weft_stream_next(&s, twice, NULL, &x);'
+wrong stream_value "$pointer"
 body result_struct 'fetch_fiber f; long x; weft_spawn(&f, fetch, "", 1); weft_await(f, fetch, &x);'
 wrong result_struct "$pointer"
 body result_value 'twice_fiber f; long x = 0; weft_spawn(&f, twice, 1); weft_await(f, twice, x);'

@@ -16,6 +16,7 @@
 #include <weft/fork.h>
 #include <weft/kernel.h>
 #include <weft/loop.h>
+#include <weft/par.h>
 #include <weft/runtime.h>
 #include <weft/select.h>
 #include <weft/sort.h>
@@ -53,6 +54,23 @@ static long kfib(weft_head k, long n) {
     long a = kfib(weft_kernel_fork(k, &child, kfib, n - 2), n - 1);
     return a + weft_kernel_join(&child, kfib);
 }
+
+static void branches(void *) {
+    long a = 0, b = 0, items[] = {10, 11, 12}, results[3] = {};
+    size_t who = 9, i;
+    CHECK(weft_ok(weft_zip_par(WEFT_BR(fib, &a, 10), WEFT_BR(fib, &b, 11))));
+    CHECK_EQ(a + b, 144);
+    CHECK(weft_ok(weft_zip_par()));
+    CHECK(weft_ok(weft_race(&who, WEFT_BR(fib, &a, 10), WEFT_BR(fib, &a, 10))));
+    CHECK_EQ(a, 55);
+    CHECK(weft_ok(weft_for_each_par(fib, items, 3, results)));
+    CHECK_EQ(results[0] + results[1], results[2]);
+    weft_stream s;
+    CHECK(weft_ok(weft_stream_open(&s, fib, items, 3)));
+    while (weft_stream_next(&s, fib, &i, &a)) CHECK_EQ(a, results[i]);
+    CHECK(weft_ok(weft_stream_close(&s)));
+}
+TEST(branches_are_typed) { on_each_size(branches, nullptr); }
 
 struct request {
     const char *url;

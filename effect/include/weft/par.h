@@ -90,8 +90,8 @@ static inline __attribute__((always_inline)) weft_branch weft__branch(const weft
                      static const weft_site weft_site_ = {weft__branch_run, #name, __FILE__, __LINE__}; \
                      &weft_site_;                                                            \
                  }),                                                                         \
-                 name##__run, &(name##_task[1]){name##__with((name##_in){__VA_ARGS__})}->task, \
-                 (1 ? (out_) : (name##_out *)0), (drop_), sizeof(name##_task), offsetof(name##_task, io), \
+                 name##__run, WEFT__CALL(name, __VA_ARGS__),                                 \
+                 (name##_out *){out_}, (drop_), sizeof(name##_task), offsetof(name##_task, io), \
                  sizeof(name##_out))
 
 /* weft_exit weft_zip_par(branches...)
@@ -119,12 +119,19 @@ static inline __attribute__((always_inline)) weft_branch weft__branch(const weft
  * [any thread] [suspends: cancellation point] */
 #define weft_all_settled(exits, ...) WEFT__PAR(weft_settle_of((exits), weft_b_, weft_n_), __VA_ARGS__)
 
+#ifndef __cplusplus
+#define WEFT__CALL(name, ...) &(name##_task[1]){name##__with((name##_in){__VA_ARGS__})}->task
 #define WEFT__PAR(call, ...)                                                                 \
     __extension__({                                                                          \
         weft_branch weft_b_[] = {__VA_ARGS__};                                               \
         const size_t weft_n_ = sizeof weft_b_ / sizeof(weft_branch);                         \
         call;                                                                                \
     })
+#else /* what the branches work on are temporaries, which live until the call has returned; weft_branch arrays are for C */
+#define WEFT__CALL(name, ...) weft__lend(name##__with(name##_in{__VA_ARGS__}))
+#define WEFT__PAR(call, ...) \
+    weft__these(__VA_ARGS__).to([&](weft_branch *weft_b_, size_t weft_n_) { (void)weft_n_; return call; })
+#endif
 
 /* The same for branches in an array, and with options (may be NULL):
  *
@@ -175,8 +182,8 @@ typedef struct weft_each_options {
 #define weft_for_each_par(name, items, n, results, ...)                                      \
     __extension__({                                                                          \
         static const weft_site weft_site_ = {weft__lane_run, #name, __FILE__, __LINE__};     \
-        const weft__each_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), \
-                                         (1 ? (results) : (name##_out *)0), (n), &weft_site_}; \
+        const weft__each_call weft_c_ = {name##__each, (const name##_in *){items}, \
+                                         (name##_out *){results}, (n), &weft_site_}; \
         const weft_each_options weft_o_ = {__VA_ARGS__};                                     \
         weft__for_each(&weft_c_, &weft_o_);                                                  \
     })
@@ -224,12 +231,12 @@ typedef struct weft_stream {
 #define weft_stream_open(s, name, items, n, ...)                                             \
     __extension__({                                                                          \
         static const weft_site weft_site_ = {weft__stream_lane, #name, __FILE__, __LINE__};  \
-        const weft__stream_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), (n), \
+        const weft__stream_call weft_c_ = {name##__each, (const name##_in *){items}, (n), \
                                            sizeof(name##_in), sizeof(name##_out), &weft_site_}; \
         const weft_stream_options weft_o_ = {__VA_ARGS__};                                   \
         weft__stream_open((s), &weft_c_, &weft_o_);                                          \
     })
-#define weft_stream_next(s, name, i, value) weft__stream_next((s), (i), (1 ? (value) : (name##_out *)0))
+#define weft_stream_next(s, name, i, value) weft__stream_next((s), (i), (name##_out *){value})
 WEFT_API weft_exit weft_stream_close(weft_stream *s);
 
 /* weft_exit weft_stream_each(name, const name_in items[], size_t n, deliver, void *arg, options...)
@@ -238,7 +245,7 @@ WEFT_API weft_exit weft_stream_close(weft_stream *s);
 #define weft_stream_each(name, items, n, deliver, arg, ...)                                  \
     __extension__({                                                                          \
         static const weft_site weft_site_ = {weft__stream_lane, #name, __FILE__, __LINE__};  \
-        const weft__stream_call weft_c_ = {name##__each, (1 ? (items) : (const name##_in *)0), (n), \
+        const weft__stream_call weft_c_ = {name##__each, (const name##_in *){items}, (n), \
                                            sizeof(name##_in), sizeof(name##_out), &weft_site_}; \
         const weft_stream_options weft_o_ = {__VA_ARGS__};                                   \
         name##_out weft_v_;                                                                  \
@@ -274,4 +281,13 @@ WEFT_API weft_exit weft__stream_each(const weft__stream_call *call, const weft_s
 WEFT_API void weft__stream_lane(weft_task *task, weft_head head);
 
 WEFT_END_C
+
+#ifdef __cplusplus
+template <class Task> static inline weft_task *weft__lend(Task &&t) { return &t.task; }
+template <size_t n> struct weft__branches {
+    weft_branch all[n + 1];
+    template <class Call> weft_exit to(Call call) { return call(all, n); }
+};
+template <class... Branch> static inline weft__branches<sizeof...(Branch)> weft__these(Branch... b) { return {{b..., {}}}; }
+#endif
 #endif
