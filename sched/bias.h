@@ -87,14 +87,18 @@ static __attribute__((noinline, unused)) wait_queue *bias_lock_slow(biased *b, u
     return &b->lock;
 }
 
+/* pre: me was the owner a moment ago.  True: it has the lock, by `held`. */
+static inline __attribute__((always_inline)) bool bias_take(biased *b, uintptr_t me) {
+    atom_store_rlx(&b->held, QUEUE_LOCK);                        /* L1 */
+    atom_fence_light();                                          /* L2 */
+    if (WEFT_LIKELY(atom_load_rlx(&b->owner) == me)) return true; /* L3 */
+    atom_store_rel(&b->held, 0);                                 /* L4 */
+    return false;
+}
+
 /* me: the worker of this thread, or 0.  Returns what bias_unlock wants. */
 static inline __attribute__((always_inline)) wait_queue *bias_lock(biased *b, uintptr_t me) {
-    if (WEFT_LIKELY(me && atom_load_rlx(&b->owner) == me)) {
-        atom_store_rlx(&b->held, QUEUE_LOCK);                       /* L1 */
-        atom_fence_light();                                         /* L2 */
-        if (WEFT_LIKELY(atom_load_rlx(&b->owner) == me)) return &b->held; /* L3 */
-        atom_store_rel(&b->held, 0);                                /* L4 */
-    }
+    if (WEFT_LIKELY(me && atom_load_rlx(&b->owner) == me && bias_take(b, me))) return &b->held;
     return bias_lock_slow(b, me);
 }
 

@@ -65,6 +65,7 @@ weft_err weft_chan_new(weft_chan **out, size_t element, const weft_chan_options 
     c->size = (uint32_t)element;
     c->policy = (uint8_t)o->policy;
     c->special = c->policy != WEFT_BLOCK || capacity == SIZE_MAX;
+    atom_store_rlx(&c->simple, !c->special && element == sizeof(uint64_t));
     c->drop = o->drop;
     c->outside = o->outside;
     c->block_bytes = BLOCK_BYTES + ring;
@@ -112,6 +113,7 @@ weft_err weft_chan_shut(weft_chan *c) {
         return WEFT_E_CLOSED;
     }
     atom_store_rlx(&c->closed, 1);
+    atom_store_rlx(&c->simple, false);
     waiter *senders = close_ring(&c->senders, &last), *receivers = close_ring(&c->receivers, &last);
     weft_runtime *outside = c->outside;
     chan_unlock(held);
@@ -388,6 +390,23 @@ static WEFT_COLD weft_exit said(attempt a, bool sends) {
     }
 }
 
+SWITCH_INLINE weft_exit waits(weft_chan *c, fiber *f, bool sends, void *value, limit *until) {
+    weft_exit why = success;
+    chan_record r;
+    r.value = value;
+    r.waiter.next = NULL;
+    waits_for(f, sends ? "room in a channel" : "a value from a channel", c);
+    if (until) until->f = f;
+    wait_state how = chan_wait(c, f, sends, &r, until, &why);
+    if (WEFT_UNLIKELY(how == WAIT_CANCEL)) return why;
+    if (WEFT_UNLIKELY(how == WAIT_TIMEOUT)) return said(CHAN_NOT, sends);
+    return WEFT_LIKELY(r.how == CHAN_DONE) ? why : said(r.how, sends);
+}
+
+/* Without a limit: of their own, to be entered by a jump from several places. */
+static __attribute__((noinline)) weft_exit send_waits(weft_chan *c, fiber *f, void *value) { return waits(c, f, true, value, NULL); }
+static __attribute__((noinline)) weft_exit receive_waits(weft_chan *c, fiber *f, void *value) { return waits(c, f, false, value, NULL); }
+
 /* What both do, with and without a limit; value is read only if it sends. */
 SWITCH_INLINE weft_exit transfer(weft_chan *c, bool sends, void *value, limit *until) {
     weft_exit why = success;
@@ -405,18 +424,97 @@ SWITCH_INLINE weft_exit transfer(weft_chan *c, bool sends, void *value, limit *u
         if (WEFT_LIKELY(a == CHAN_DONE)) return why;
         if (a != CHAN_NOT) return said(a, sends);
     }
-    chan_record r = {.value = value};
-    waits_for(f, sends ? "room in a channel" : "a value from a channel", c);
-    if (until) until->f = f;
-    wait_state how = chan_wait(c, f, sends, &r, until, &why);
-    if (WEFT_UNLIKELY(how == WAIT_CANCEL)) return why;
-    if (WEFT_UNLIKELY(how == WAIT_TIMEOUT)) return said(CHAN_NOT, sends);
-    return WEFT_LIKELY(r.how == CHAN_DONE) ? why : said(r.how, sends);
+    if (until) return waits(c, f, sends, value, until);
+    return (sends ? send_waits : receive_waits)(c, f, value);
 }
 
-weft_exit weft_chan_send(weft_chan *c, const void *value) { return transfer(c, true, (void *)(uintptr_t)value, NULL); }
+static __attribute__((noinline)) weft_exit send_slow(weft_chan *c, const void *value) {
+    return transfer(c, true, (void *)(uintptr_t)value, NULL);
+}
+static __attribute__((noinline)) weft_exit receive_slow(weft_chan *c, void *value) { return transfer(c, false, value, NULL); }
 
-weft_exit weft_chan_receive(weft_chan *c, void *value) { return transfer(c, false, value, NULL); }
+/* ---- eight bytes, by the owner of the lock -------------------------------------------------------------
+ * Without a frame of their own.  What is read of the channel before the lock is taken is true if it is got: its owner was its owner all
+ * the time. */
+
+/* Its own worker's, and there is nothing to look at first. */
+SWITCH_INLINE bool undisturbed_owner(const weft_chan *c, const fiber *f) {
+    return WEFT_LIKELY(c && f) && atom_load_rlx(&c->lock.owner) == (uintptr_t)f->w && !(weft__attn() & ATTN_POINTS) && !cancel_due(f);
+}
+
+/* The lock is held: the oldest of the ring, if it is a fiber of this runtime that may run here, and its wait can be won.  Taken out.
+ * NULL: nothing was done, or one that is over was taken out. */
+SWITCH_INLINE chan_record *win_here(const weft_chan *c, chan_ring *ring, const fiber *f) {
+    uintptr_t word = atom_load_rlx(ring);
+    waiter *oldest = queue_newest(word)->next;
+    if (WEFT_UNLIKELY(!atom_load_rlx(&c->simple) || !oldest->f || oldest->f->rt != f->rt)) return NULL;
+    atom_store_rlx(ring, queue_unlink(word, oldest));
+    return WEFT_LIKELY(waiter_win(oldest)) ? (chan_record *)oldest : NULL;
+}
+
+weft_exit weft_chan_send(weft_chan *c, const void *value) {
+    fiber *f = thread_fiber();
+    if (WEFT_UNLIKELY(!undisturbed_owner(c, f))) return send_slow(c, value);
+    worker *w = f->w;
+    size_t n = atom_load_rlx(&c->n);
+    if (atom_load_rlx(&c->receivers)) {
+        if (!bias_take(&c->lock, (uintptr_t)w)) return send_slow(c, value);
+        chan_record *r = win_here(c, &c->receivers, f);
+        if (WEFT_LIKELY(r != NULL)) {
+            r->how = CHAN_DONE;
+            __builtin_memcpy(r->value, value, sizeof(uint64_t));
+            bias_unlock(&c->lock.held);
+            weft__ready(w, r->waiter.f);
+            return success;
+        }
+        bias_unlock(&c->lock.held);
+        return send_slow(c, value);
+    }
+    if (n >= c->capacity) return WEFT_LIKELY(atom_load_rlx(&c->simple)) ? send_waits(c, f, (void *)(uintptr_t)value) : send_slow(c, value);
+    if (!bias_take(&c->lock, (uintptr_t)w)) return send_slow(c, value);
+    char *at = c->put;
+    if (WEFT_UNLIKELY(at == c->put_end || !atom_load_rlx(&c->simple))) {
+        bias_unlock(&c->lock.held);
+        return send_slow(c, value);
+    }
+    __builtin_memcpy(at, value, sizeof(uint64_t));
+    c->put = at + sizeof(uint64_t);
+    atom_store_rlx(&c->n, n + 1);
+    bias_unlock(&c->lock.held);
+    return success;
+}
+
+weft_exit weft_chan_receive(weft_chan *c, void *value) {
+    fiber *f = thread_fiber();
+    if (WEFT_UNLIKELY(!undisturbed_owner(c, f))) return receive_slow(c, value);
+    worker *w = f->w;
+    size_t n = atom_load_rlx(&c->n);
+    if (atom_load_rlx(&c->senders)) {
+        if (WEFT_UNLIKELY(n != 0) || !bias_take(&c->lock, (uintptr_t)w)) return receive_slow(c, value);
+        chan_record *r = win_here(c, &c->senders, f);
+        if (WEFT_LIKELY(r != NULL)) {
+            r->how = CHAN_DONE;
+            __builtin_memcpy(value, r->value, sizeof(uint64_t));
+            bias_unlock(&c->lock.held);
+            weft__ready(w, r->waiter.f);
+            return success;
+        }
+        bias_unlock(&c->lock.held);
+        return receive_slow(c, value);
+    }
+    if (n == 0) return WEFT_LIKELY(atom_load_rlx(&c->simple)) ? receive_waits(c, f, value) : receive_slow(c, value);
+    if (!bias_take(&c->lock, (uintptr_t)w)) return receive_slow(c, value);
+    char *at = c->take;
+    if (WEFT_UNLIKELY(at == c->take_end || !atom_load_rlx(&c->simple))) {
+        bias_unlock(&c->lock.held);
+        return receive_slow(c, value);
+    }
+    __builtin_memcpy(value, at, sizeof(uint64_t));
+    c->take = at + sizeof(uint64_t);
+    atom_store_rlx(&c->n, n - 1);
+    bias_unlock(&c->lock.held);
+    return success;
+}
 
 weft_exit weft_chan_send_until(weft_chan *c, const void *value, weft_time t) {
     limit until = {.deadline = t};

@@ -72,6 +72,7 @@ struct weft_chan {
     uint32_t size;
     uint8_t policy;
     bool special;           /* lossy or unbounded: a send never waits */
+    _Atomic bool simple;    /* not special, not closed, values of eight bytes (written under the lock) */
     _Atomic uint8_t closed;
     char *ring;             /* bounded: its values */
     chan_chunk *first, *last, *spare; /* unbounded */

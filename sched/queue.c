@@ -164,6 +164,35 @@ void weft__queue_collect(worker *w, bool outside) {
     if (n > 1 && idle_any(&w->rt->idle) && weft__queue_share(w, false)) weft__work_offered(w);
 }
 
+/* A thousand ready fibers do not fit into the first cache, and which comes next is known: its control block is fetched two
+ * turns ahead, its frame one. */
+static inline void prefetch_next(const queue *q) {
+    __asm__ volatile(""); /* or gcc takes it for a function without effect and drops the call */
+    if (q->mine.n < 2) return;
+    item next = q->mine.first, after = item_link(next)->next;
+    const fiber *f = item_fiber(next);
+    if (f) {
+        __builtin_prefetch(f->ctx.sp);
+        __builtin_prefetch((const char *)f->ctx.sp + 64);
+    }
+    const char *block = item_fiber(after) ? (const char *)item_fiber(after) : (const char *)item_task(after);
+    __builtin_prefetch(block);
+    __builtin_prefetch(block + 64);
+    __builtin_prefetch(block + 128);
+}
+
+item weft__queue_pop_line(worker *w) {
+    queue *q = &w->queue;
+    q->streak = 0;
+    if ((q->bound.n | q->fresh.n) != 0 || WEFT_UNLIKELY(q->mine.n == 0)) {
+        if (q->bound.n == 0 && queue_fresh_is_next(q)) return fifo_pop_last(&q->fresh);
+        if (q->bound.n != 0 || q->mine.n == 0) return weft__queue_pop_slow(w);
+    }
+    item i = fifo_pop(&q->mine);
+    prefetch_next(q);
+    return i;
+}
+
 item weft__queue_pop_slow(worker *w) {
     queue *q = &w->queue;
     if (WEFT_UNLIKELY(w->rt->det != NULL)) return weft__det_pop(w);

@@ -65,6 +65,7 @@ void weft__ready_special(worker *w, item i); /* it is bound, or of another prior
 void weft__queue_put(worker *w, item i);
 /* Back to where it was just taken from, so that it is next there. */
 void weft__queue_put_back(worker *w, item i);
+item weft__queue_pop_line(worker *w); /* not what was to run next */
 item weft__queue_pop_slow(worker *w);
 
 #define RUNNEXT_MOST 8 /* then the others have their turn */

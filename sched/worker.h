@@ -215,23 +215,6 @@ static inline void weft__queue_age_any(worker *w) {
 
 static inline bool weft__queue_empty(const worker *w) { return queue_is_empty(&w->queue); }
 
-/* A thousand ready fibers do not fit into the first cache, and which comes next is known: its control block is fetched two
- * turns ahead, its frame one. */
-static inline void prefetch_next(const queue *q) {
-    __asm__ volatile(""); /* or gcc takes it for a function without effect and drops the call */
-    if (q->mine.n < 2) return;
-    item next = q->mine.first, after = item_link(next)->next;
-    const fiber *f = item_fiber(next);
-    if (f) {
-        __builtin_prefetch(f->ctx.sp);
-        __builtin_prefetch((const char *)f->ctx.sp + 64);
-    }
-    const char *block = item_fiber(after) ? (const char *)item_fiber(after) : (const char *)item_task(after);
-    __builtin_prefetch(block);
-    __builtin_prefetch(block + 64);
-    __builtin_prefetch(block + 128);
-}
-
 /* What to run next, 0 if nothing is at hand. */
 static inline item weft__queue_pop(worker *w) {
     queue *q = &w->queue;
@@ -243,13 +226,7 @@ static inline item weft__queue_pop(worker *w) {
         q->streak++;
         return i;
     }
-    q->streak = 0;
-    if (WEFT_UNLIKELY(q->bound.n != 0)) return weft__queue_pop_slow(w);
-    if (queue_fresh_is_next(q)) return fifo_pop_last(&q->fresh);
-    if (WEFT_UNLIKELY(q->mine.n == 0)) return weft__queue_pop_slow(w);
-    item i = fifo_pop(&q->mine);
-    prefetch_next(q);
-    return i;
+    return weft__queue_pop_line(w);
 }
 
 /* ---- carriers (sched/fiber.h), inlined; owner of w --------------------------------------------------- */

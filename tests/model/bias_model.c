@@ -79,7 +79,7 @@ static const model_mutant mutants[] = {
     {"home-changes", "another-often", &home_changes, NULL, NULL, NULL},
     {"no-second-look", "owner-and-another", &no_second_look, NULL, NULL, NULL},
     {"owner-not-waited-for", "owner-and-another", &no_wait, NULL, NULL, NULL},
-    {"no-light-fence", "owner-and-another", NULL, "bias_lock", "fence_light()", "rlx"},
+    {"no-light-fence", "owner-and-another", NULL, "bias_take", "fence_light()", "rlx"},
     {"no-heavy-fence", "owner-and-another", NULL, "bias_look", "fence_heavy()", "rlx"},
     {"unlock-relaxed", "owner-and-another", NULL, "queue_unlock", "store_rel(q)", "rlx"},
     {"wait-relaxed", "owner-and-another", NULL, "bias_look", "load_acq(&b->held)", "rlx"},
