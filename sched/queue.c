@@ -157,7 +157,7 @@ static bool collect(worker *w, inbox *from) {
 /* Whoever takes what came from outside cannot run it all: the rest is offered if anybody sleeps. */
 void weft__queue_collect(worker *w, bool outside) {
     if (WEFT_UNLIKELY(w->rt->det != NULL)) return; /* it has its own time for that */
-    collect(w, &w->inbox);
+    if (collect(w, &w->inbox)) w->sent_to = true;
     if (!outside || !collect(w, &w->rt->outside)) return;
     weft__ask_for_others(w);
     unsigned n = w->queue.fresh.n + w->queue.mine.n + w->queue.high.n + w->queue.low.n;

@@ -232,10 +232,25 @@ static bool may_search(const runtime *rt) {
     return 2 * atom_load_rlx(&rt->idle.nsearch) < rt->n_workers;
 }
 
+/* Its bound fibers talk to those of others: what it waits for will be sent to it.  Until then, or for a while, or, after a moment,
+ * until it may search: only then does it look at anything but its own. */
+static work await_inbox(worker *w) {
+    uint64_t now = arch_ticks(), until = now + w->rt->search_ticks, moment = now + w->rt->search_ticks / 16;
+    work found = {NULL, NULL, false};
+    do {
+        for (int i = 0; i < 16 && !inbox_any(&w->inbox); i++) arch_relax();
+        if (inbox_any(&w->inbox)) found = at_hand(w);
+        if (found.task || found.fiber) break;
+        now = arch_ticks();
+    } while ((now < moment || !may_search(w->rt)) && now < until && !atom_load_rlx(&w->rt->stopping));
+    return found;
+}
+
 work weft__work_next(worker *w) {
     runtime *rt = w->rt;
     work found = {NULL, NULL, false};
     if (WEFT_LIKELY(!atom_load_rlx(&rt->stopping))) found = at_hand(w);
+    if (!(found.task || found.fiber) && WEFT_UNLIKELY(w->sent_to)) found = await_inbox(w);
     if (found.task || found.fiber) return found;
     bool searching = may_search(rt);
     if (searching) idle_search(&rt->idle);
@@ -253,7 +268,7 @@ work weft__work_next(worker *w) {
             return found;
         }
         worker_count(&w->stats.parks);
-        w->timed = false;
+        w->timed = w->sent_to = false;
         searching = idle_park(&rt->idle, w->index, searching);
         if (!searching) { /* there is work: search for it, throttled or not */
             idle_search(&rt->idle);

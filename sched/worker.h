@@ -61,6 +61,7 @@ struct worker {
     bool started;
     bool children_first;  /* at the last dispatch of the loop its shared children came before ready work */
     bool timed;           /* its own timers woke it, and it has not slept since */
+    bool sent_to;         /* others have sent it work, and it has not slept since */
     worker_stats stats;
 
     /* owner and thieves */
