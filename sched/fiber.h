@@ -73,8 +73,8 @@ typedef struct fiber {
     const char *waits_for;  /* what it is suspended for, and where: for reports */
     const void *waits_on;
     weft_exit exit;         /* what weft_fail said; taken by whoever ends the task */
-    int64_t turn_began;     /* when it last had to wait for a mutex and got it (sched/mutex.c), in ns; */
-    uint64_t looked_at;     /* when it last looked for who had waited too long, in ticks */
+    uint64_t turn_began;    /* when it last had to wait for a mutex and got it, and */
+    uint64_t looked_at;     /* when it last looked for who had waited too long (sched/mutex.c); ticks */
     struct binding *locals; /* fiber-locals, newest first (sched/local.h) */
     struct held *held;      /* causes that live until the task ends, or the scope they came to (sched/local.h) */
     /* The rest. */

@@ -9,9 +9,8 @@
 /* Who has waited so long gets the mutex handed over; but one who waited for it himself may use it as long as a turn lasts before
  * it is handed on, and one who was woken tries as long to get it.  So a crowd that does nothing else takes turns, in
  * which the mutex stays in one cache, and a hand-over, which costs as much as a switch, comes once in a turn. */
-#define STARVING_NS INT64_C(1000000)
-#define TURN_NS INT64_C(50000)
-enum { LOOK_EVERY = 8, PAUSES_MOST = 512 };
+enum { STARVING_US = 1000, TURN_US = 50 };
+enum { LOOK_EVERY = 8, LOOK_US = 5, PAUSES_MOST = 512 };
 
 const char weft__waits_for_mutex[] = "a mutex";
 
@@ -93,18 +92,22 @@ static WEFT_COLD void pass_on(weft_mutex *m, fiber *f, uintptr_t me) {
     if (mine) unlock_slow(m, f, me);
 }
 
-/* Since when it waits, in ns.  Deterministic: nobody knows; who was woken in vain is starving. */
-static inline uintptr_t now_for(const fiber *f) { return f && f->rt->det ? 0 : (uintptr_t)weft__os_now(); }
-static inline bool long_since(uintptr_t now, uintptr_t since) { return WEFT__RARE || (int64_t)(now - since) >= STARVING_NS; }
+/* Times are time stamps of the processor: a clock takes longer than a switch.  Deterministic: there is no time; who was woken in
+ * vain is starving. */
+static inline uint64_t now_for(const fiber *f) { return f && f->rt->det ? 0 : arch_ticks(); }
+static inline bool is_past(uint64_t now, uint64_t since, unsigned us) {
+    return (int64_t)(now - since) >= (int64_t)(us * weft__os_ticks_per_us());
+}
+static inline bool long_since(uint64_t now, uint64_t since) { return WEFT__RARE || is_past(now, since, STARVING_US); }
 
 /* The one on the way tries again, and lets other work of its worker go first; a turn long.  False: *starving or not, it has to
  * wait. */
-static bool contend(weft_mutex *m, fiber *f, uintptr_t me, uintptr_t since, bool *starving) {
+static bool contend(weft_mutex *m, fiber *f, uintptr_t me, uint64_t since, bool *starving) {
     if (mutex_take(&m->word, me, true)) return true;
     *starving = f && f->rt->det;
     if (*starving) return false;
-    int64_t begin = weft__os_now(), now = begin;
-    for (unsigned pauses = 1; f && f->rt->n_workers > 1 && now - begin < TURN_NS; now = weft__os_now()) {
+    uint64_t begin = arch_ticks(), now = begin;
+    for (unsigned pauses = 1; f && f->rt->n_workers > 1 && !is_past(now, begin, TURN_US); now = arch_ticks()) {
         if (!weft__queue_empty(f->w))
             fiber_yield(f);
         else
@@ -112,7 +115,7 @@ static bool contend(weft_mutex *m, fiber *f, uintptr_t me, uintptr_t since, bool
         if (pauses < PAUSES_MOST) pauses *= 2;
         if (mutex_take(&m->word, me, true)) return true;
     }
-    *starving = now - begin >= TURN_NS || long_since((uintptr_t)now, since);
+    *starving = is_past(now, begin, TURN_US) || long_since(now, since);
     return false;
 }
 
@@ -153,7 +156,7 @@ SWITCH_INLINE weft_exit lock_contended(weft_mutex *m, fiber *f, uintptr_t me, bo
     }
     if (f) {
         f->pub.locks++;
-        f->turn_began = (int64_t)now_for(f);
+        f->turn_began = now_for(f);
     }
     return sync_fine;
 }
@@ -205,8 +208,8 @@ uintptr_t weft__mutex_holder(const void *m) {
 static bool is_due(const fiber *f, uintptr_t queue) {
     const waiter *newest = queue_newest(queue);
     if (!newest || (f && f->rt->det)) return false;
-    int64_t now = weft__os_now();
-    return long_since((uintptr_t)now, newest->next->tag) && (!f || WEFT__RARE || now - f->turn_began >= TURN_NS);
+    uint64_t now = arch_ticks();
+    return long_since(now, newest->next->tag) && (!f || WEFT__RARE || is_past(now, f->turn_began, TURN_US));
 }
 
 /* R2 to R4.  Who is to be made runnable; *again: nobody, and it is still held. */
@@ -231,14 +234,13 @@ static waiter *choose(weft_mutex *m, fiber *f, uintptr_t me, bool look, bool *ag
     return to;
 }
 
-/* Is it time to ask is_due?  While others wait, every so many releases the time stamp is read, which costs half of what a clock
- * does, and much less than the lock of the queue.  How long a tick is does not matter much: 4 to 700 us. */
-#define LOOK_TICKS 16384
+/* Is it time to ask is_due?  While others wait, every so many releases the time stamp is read, which costs much less than the lock of
+ * the queue. */
 static inline bool looks(fiber *f) {
     if (!f || WEFT__RARE) return true;
     if (WEFT_LIKELY(++f->pub.turns % LOOK_EVERY) || f->rt->det) return false;
-    uint64_t now = weft__ticks_now();
-    if (now - f->looked_at < LOOK_TICKS) return false;
+    uint64_t now = arch_ticks();
+    if (!is_past(now, f->looked_at, LOOK_US)) return false;
     f->looked_at = now;
     return true;
 }
