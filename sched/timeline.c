@@ -70,7 +70,7 @@ static void unlink_timer(timeline *l, timer *t) {
 
 #define SEQ_LATE ((uint64_t)1 << 63) /* in seq */
 
-static void link_as(timeline *l, timer *t, int64_t deadline, uint64_t seq) {
+static inline __attribute__((always_inline)) void link_as(timeline *l, timer *t, int64_t deadline, uint64_t seq) {
     t->sibling = t->back = t->child = NULL;
     t->deadline = deadline;
     t->seq = seq;
