@@ -17,7 +17,7 @@
  * reported since the child began.  At the region's depth or further out the child was stopped; further in it was one of the
  * child's own scopes, which is its own affair.
  *
- * Rejected: a fiber for each branch (60 ns each where a call takes 2); a statement scope with started children (its arena, its
+ * Rejected: a fiber for each branch (33 to 60 ns); a statement scope with started children (its arena, its
  * options and its exit are made for blocks, and a race must not run what is left); deciding under a lock.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_EFFECT_PAR_H
