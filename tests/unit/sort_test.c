@@ -30,6 +30,12 @@ WEFT_SORT(less_wide, wide);
 typedef struct odd {
     unsigned char key[3];
 } odd;
+typedef struct largest {
+    int key;
+    char room[252];
+} largest;
+static inline bool less_largest(largest a, largest b) { return a.key < b.key; }
+WEFT_SORT(less_largest, largest);
 static inline bool less_odd(odd a, odd b) { return memcmp(a.key, b.key, 3) < 0; }
 WEFT_SORT(less_odd, odd);
 
@@ -171,6 +177,20 @@ static void elements(void *arg) {
         }
 }
 TEST(elements_of_all_sizes_and_the_order_of_equal_ones) { on_clock(WEFT_CLOCK_AUTO, elements); }
+
+/* The largest elements there may be, on the stack of a fiber. */
+static void of_largest(void *arg) {
+    static largest a[MOST];
+    (void)arg;
+    for (int stable = 0; stable < 2; stable++) {
+        for (size_t i = 0; i < MOST; i++) a[i] = (largest){(int)random_below(1000000), {0}};
+        CHECK(weft_ok(stable ? weft_sort_stable(less_largest, a, MOST) : weft_sort(less_largest, a, MOST)));
+        for (size_t i = 1; i < MOST; i++) CHECK(a[i - 1].key <= a[i].key);
+    }
+}
+TEST(the_largest_elements_fit_on_a_fiber_s_stack) {
+    for (unsigned workers = 1; workers <= 2; workers++) run_ends(&WEFT_OPTIONS(.workers = workers), of_largest, NULL, WEFT_OK);
+}
 
 /* ---- how many comparisons ------------------------------------------------------------------------------ */
 

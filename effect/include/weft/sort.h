@@ -34,7 +34,9 @@ WEFT_BEGIN_C
 
 enum {
     WEFT__SORT_SMALL = 32,            /* sorted by merging runs; */
-    WEFT__SORT_INSERT = 8,            /* of large elements by insertion, up to here */
+    WEFT__SORT_INSERT = 8,            /* of large elements by insertion, up to here; */
+    WEFT__SORT_LARGE = 64,            /* above so many bytes there are no runs: they would need much of a stack */
+    WEFT__SORT_LARGEST = 256,
     WEFT__SORT_MEDIAN_9 = 128,        /* from here on the pivot is a median of medians of 9, */
     WEFT__SORT_MEDIAN_81 = 2048,      /* of 81, */
     WEFT__SORT_MEDIAN_255 = 1 << 18,  /* the median of 255 elements */
@@ -53,7 +55,8 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
 }
 
 /* WEFT_SORT(name, T);
- * Makes `bool name(T a, T b)`, declared before, an order to sort by.  T: a complete type that can be assigned.
+ * Makes `bool name(T a, T b)`, declared before, an order to sort by.  T: a complete type that can be assigned, of at
+ * most 256 bytes.
  *
  * weft_exit weft_sort(name, T *a, size_t n)
  * Sorts a[0] to a[n - 1].  {INTERRUPT, WEFT_E_INTERRUPTED}: the caller is asked to stop; the elements are all there, in
@@ -79,6 +82,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
  * since the runs' lengths differ by at most one. */
 #define WEFT__SORT_SHORT(name, T)                                                            \
     typedef T name##_element;                                                                \
+    enum { name##_short = sizeof(T) > WEFT__SORT_LARGE ? (int)WEFT__SORT_INSERT : (int)WEFT__SORT_SMALL }; \
     __attribute__((unused)) static void name##__insert(name##_element *a, size_t n) {        \
         for (size_t i = 1; i < n; i++) {                                                     \
             name##_element x = a[i];                                                         \
@@ -132,7 +136,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
             else name##__insert(a, n);                                                       \
             return;                                                                          \
         }                                                                                    \
-        name##_element room[WEFT__SORT_SMALL], *from = a, *to = room;                        \
+        name##_element room[name##_short], *from = a, *to = room;                            \
         unsigned runs = n > 16 ? 8 : n > 8 ? 4 : 2;                                          \
         for (unsigned i = 0; i < runs; i++) {                                                \
             size_t at = i * n / runs;                                                        \
@@ -345,9 +349,9 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
     }                                                                                        \
     static void name##__quick(name##_element *a, size_t n, unsigned limit, bool first) {     \
         name##_part p = {a, n, limit, first}, smaller;                                       \
-        while (p.n > WEFT__SORT_SMALL) {                                                     \
+        while (p.n > (size_t)name##_short) {                                                 \
             if (!name##__divide(&p, &smaller, false)) return;                                \
-            if (smaller.n > WEFT__SORT_SMALL) name##__quick(smaller.a, smaller.n, smaller.limit, smaller.first); \
+            if (smaller.n > (size_t)name##_short) name##__quick(smaller.a, smaller.n, smaller.limit, smaller.first); \
             else name##__small(smaller.a, smaller.n);                                        \
         }                                                                                    \
         name##__small(p.a, p.n);                                                             \
@@ -458,7 +462,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
     static int name##__halve(name##_halves h);                                               \
     WEFT_TASK(name##__halve, int, name##_halves);                                            \
     static int name##__halve(name##_halves h) {                                              \
-        if (h.n <= WEFT__SORT_SMALL) {                                                       \
+        if (h.n <= (size_t)name##_short) {                                                   \
             name##__small(h.a, h.n);                                                         \
             if (h.into_b) __builtin_memcpy((void *)h.b, (const void *)h.a, h.n * sizeof *h.a); \
             return 0;                                                                        \
@@ -491,7 +495,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
         if (name##__in_order_stable(a, n)) return weft_checkpoint();                         \
         weft_exit e = weft_checkpoint();                                                     \
         if (!weft_ok(e)) return e;                                                           \
-        if (n <= WEFT__SORT_SMALL) {                                                         \
+        if (n <= (size_t)name##_short) {                                                     \
             name##__small(a, n);                                                             \
             return e;                                                                        \
         }                                                                                    \
@@ -502,7 +506,7 @@ static inline __attribute__((always_inline)) const void *weft__sort_pick(size_t 
         weft__sort_memory_free(b, n, sizeof *a);                                             \
         return weft_checkpoint();                                                            \
     }                                                                                        \
-    WEFT__STATIC_ASSERT(sizeof(name##_element) <= 1024, "larger elements are sorted by pointer or index")
+    WEFT__STATIC_ASSERT(sizeof(name##_element) <= WEFT__SORT_LARGEST, "larger elements are sorted by pointer or index")
 
 /* ---- below: what the macros use ----------------------------------------------------------------------- */
 
