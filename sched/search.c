@@ -20,6 +20,7 @@
 #include "sched/worker.h"
 
 #define PAY_US 1            /* a stolen task shorter than this was not worth it */
+#define LONE_US 2           /* one ready item alone is left to its owner for so long */
 #define ASK_PAUSE_MAX_US 32 /* longest pause between requests; shorter than the search before sleep */
 
 static inline worker *worker_of(idle *d, unsigned i) {
@@ -153,12 +154,33 @@ static item steal_ready(worker *w, worker *v) {
     return n ? got[0] : 0;
 }
 
+/* One ready item alone is often one of two that talk, and the owner comes back for it at once; torn apart, the two would send each
+ * message from cache to cache.  It is left to the owner for a moment; if it was taken back, asking was not worth it. */
+static bool left_to_owner(worker *w, worker *v, uint64_t now) {
+    uint32_t n = run_queue_size(&v->open), head = atom_load_rlx(&v->open.head);
+    bool same = w->lone_of == v && w->lone_at == head;
+    if (w->lone_of == v && !same) {
+        w->lone_of = NULL;
+        weft__steal_took(w, 0);
+    }
+    if (n != 1) return false;
+    if (!same) {
+        w->lone_of = v;
+        w->lone_at = head;
+        w->lone_until = now + LONE_US * w->rt->ticks_per_us;
+    }
+    if (now < w->lone_until) return true;
+    w->lone_of = NULL;
+    return false;
+}
+
 static bool has_public(worker *v) { return deque_size(&v->deque) || run_queue_size(&v->open); }
 
 static work try_victim(worker *w, worker *v, uint64_t now) {
     if (weft_fault_armed(FAULT_STEAL) && has_public(v) && weft_fault_point(FAULT_STEAL)) return (work){NULL, NULL, false};
     work found = {steal_child(w, v), NULL, true};
     if (found.task) return found;
+    if (left_to_owner(w, v, now)) return found;
     item i = steal_ready(w, v);
     if (i) return (work){item_task(i), item_fiber(i), false};
     if (now >= w->ask_after && now >= atom_load_rlx(&v->calm_until) && !asleep(v)) ask(v);

@@ -55,6 +55,9 @@ struct worker {
     unsigned unpaid;      /* offers in a row that did not pay, at most UNPAID_MAX (share.c) */
     uint64_t ask_after;   /* thief: do not ask for work before (ticks) */
     uint64_t ask_pause;   /* thief: current pause between requests (ticks) */
+    worker *lone_of;      /* thief: there was one ready item alone, */
+    uint32_t lone_at;     /* at this place of its queue, */
+    uint64_t lone_until;  /* and it is the owner's until then (ticks) */
     wheel wheel;          /* its timers; others may cancel and serve them (sched/wheel.h) */
     ctx thread;           /* the thread's own stack, while the worker is in its loop */
     os_thread os;
