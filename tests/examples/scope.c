@@ -58,7 +58,7 @@ static void body(void *arg) {
     (void)arg;
     show("all of them", load("log 1", 0, false));
     show("one fails", load("log 2", 0, true));
-    show("too slow", load("log 3", weft_ms(15), false));
+    show("too slow", load("log 3", weft_ms(25), false));
     printf("left early: %d\n", first_only());
 }
 
