@@ -42,6 +42,9 @@ const char *weft_err_text(weft_err err) {
     case WEFT_E_BROKEN: return "the promise was given up without a value; whoever had to complete it failed to";
     case WEFT_E_WOULDBLOCK: return "it cannot be done without waiting; try again later, or use the form that waits";
     case WEFT_E_NOT_HELD: return "the lock is not held by the caller; unlock what the same fiber or thread has locked, once";
+    case WEFT_E_UNHANDLED: return "no handler here handles the effect; install one with weft_handle around the perform";
+    case WEFT_E_ABORTED: return "an effect has ended the body of its handler; clean up and return, as when interrupted";
+    case WEFT_E_MISSING: return "there is no value under this key; provide one around the code that asks for it";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

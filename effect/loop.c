@@ -23,6 +23,7 @@
 #include "alloc/heap.h"
 #include "sched/cancel.h"
 #include "sched/cause.h"
+#include "sched/evidence.h"
 #include "sched/fail.h"
 #include "sched/local.h"
 #include "sched/thread.h"
@@ -181,10 +182,12 @@ weft_exit weft__loop_run(weft__piece_fn *piece, void *in, size_t n, size_t grain
     set_up(&l, f, grain);
     weft_exit e, own = f->exit;
     f->exit = success;
+    const weft__evidence *env = evidence_child_begins(f);
     WEFT_SCOPE(s, &e) {
         l.scope = s;
         go_over((range){&l, 0, n});
     }
+    evidence_child_ends(f, env);
     f->exit = own;
     return outcome(&l, f, e);
 }

@@ -11,7 +11,8 @@
  *   P4  a child's state and exit are written by who runs it, and read by the owner after the join
  *   P5  the running fiber's own failure (fiber.exit) and what it was told (fiber.told, seen) are set aside on entry and put back
  *       on leaving: in between they are the child's, called here or run elsewhere.  So a caller that gets a value was not told
- *       to stop, whatever its children were; one that gets the interrupt is told again, outside of the region
+ *       to stop, whatever its children were; one that gets the interrupt is told again, outside of the region.  The same for
+ *       what is installed: in between it is what children see
  *
  * "Stopped" is told from "failed" and from "completed" by fiber.told: the depth of the outermost node that a cancellation point
  * reported since the child began.  At the region's depth or further out the child was stopped; further in it was one of the
@@ -24,6 +25,7 @@
 #define WEFT_EFFECT_PAR_H
 
 #include "sched/cancel.h"
+#include "sched/evidence.h"
 #include "sched/thread.h"
 #include <weft/par.h>
 
@@ -40,6 +42,7 @@ typedef struct weft__par {
     uint16_t told;          /* the owner's, */
     bool seen;
     weft_exit exit;         /* set aside */
+    const weft__evidence *env;
 } par;
 
 /* How a branch is. */
@@ -54,6 +57,7 @@ PAR_INLINE void par_enter(par *p, fiber *f) {
     p->told = f->told;
     p->seen = f->seen;
     p->exit = f->exit;
+    p->env = evidence_child_begins(f);
     f->exit = par_success;
     f->told = TOLD_NOTHING;
 }
@@ -67,6 +71,7 @@ PAR_INLINE void par_restore(par *p, fiber *f) {
     f->exit = p->exit;
     f->told = p->told;
     f->seen = p->seen;
+    evidence_child_ends(f, p->env);
 }
 
 /* Everything is over, and nothing happened that leaving would have to undo; children that were not called are forgotten. */

@@ -60,7 +60,9 @@ static bool make(stream *s, fiber *f, size_t i, size_t at, unsigned depth) {
     bool seen = f->seen;
     f->exit = success;
     f->told = TOLD_NOTHING;
+    const weft__evidence *env = evidence_child_begins(f);
     s->what.call((const char *)s->what.items + i * s->what.in, value_in(s, at), 0);
+    evidence_child_ends(f, env);
     weft_exit e = f->exit;
     bool well = weft_ok(e) && f->told > depth;
     f->exit = own;
@@ -259,6 +261,7 @@ weft_exit weft_stream_close(weft_stream *in) {
         s->par.exit = f->exit; /* what the caller said in between is its own */
         s->par.told = f->told;
         s->par.seen = f->seen;
+        s->par.env = f->pub.env;
         e = weft__par_leave_slow(&s->par, f);
     }
     drop_rest(s);

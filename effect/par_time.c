@@ -26,7 +26,9 @@ static weft_exit limited(void *arg) {
     weft_exit own = f->exit;
     f->exit = par_success;
     f->told = TOLD_NOTHING;
+    const weft__evidence *env = evidence_child_begins(f);
     b->run(b->call, f->pub.head);
+    evidence_child_ends(f, env);
     weft__branch_note_end(b, f, depth);
     f->exit = own;
     return par_success;

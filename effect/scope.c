@@ -15,6 +15,7 @@
 #include "sched/cause.h"
 #include "sched/clock.h"
 #include "sched/det.h"
+#include "sched/evidence.h"
 #include "sched/exit.h"
 #include "sched/fail.h"
 #include "sched/local.h"
@@ -127,12 +128,14 @@ __attribute__((no_sanitize("address"), noinline)) static bool is_started(const w
 /* The newest child, here and now; its failure is the scope's. */
 static void run_here(fiber *f, weft__node *n, weft_task *t) {
     const weft_site *site = (const weft_site *)(t->site & ~(uintptr_t)WEFT__SITE_BITS);
-    if (!weft__take(t)) return; /* run elsewhere, the scope was told */
+    const weft__evidence *env = evidence_child_begins(f);
+    if (!weft__take(t)) return evidence_child_ends(f, env); /* run elsewhere, the scope was told */
     weft_exit own = f->exit;
     f->exit = success;
     if (!cancel_point(f) || weft_ok(weft__look_up(f))) site->run(t, f->pub.head);
     weft_exit e = f->exit;
     f->exit = own;
+    evidence_child_ends(f, env);
     if (weft_ok(e)) return;
     weft__node_failed(n, e);
     weft__cause_drop(e.cause);

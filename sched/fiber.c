@@ -3,6 +3,7 @@
 #include "sched/fiber.h"
 #include "alloc/san.h"
 #include "sched/det.h"
+#include "sched/evidence.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
 #include "sched/switch.h"
@@ -103,12 +104,13 @@ static void fiber_init(fiber *f, worker *w, stack s) {
     f->bound = BOUND_NOWHERE;
     f->base.owner = &f->pub;
     f->pub.scope = f->anchor_scope = &f->base;
+    f->pub.env = f->env = &weft__no_evidence;
 }
 
 static void no_children(fiber *f) {
     f->pub.head = f->anchor = &f->root;
     f->root.site = WEFT__SHARED;
-    f->pub.low = f->stk.lo + low_mark(&f->stk);
+    f->pub.low = f->low = f->stk.lo + low_mark(&f->stk);
 }
 
 void weft__fiber_adopt(fiber *f, worker *w) {

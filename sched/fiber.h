@@ -82,6 +82,8 @@ typedef struct fiber {
     weft_task root;         /* sentinel: older end of the list of outstanding children */
     void *exceptions[2];    /* the C++ runtime's per-thread state, while suspended */
     weft__node base;        /* the outermost node of its task */
+    const struct weft__evidence *env; /* of its task when it began (sched/evidence.h); its own, once it has ended */
+    char *low;              /* what pub.low is, but for evidence */
     weft__node *anchor_scope; /* where the children after `anchor` were forked */
     struct weft_fiber *waits_end_of; /* sched/interrupt.c, under its lock */
     struct runtime *rt;     /* whose stack this is; constant */

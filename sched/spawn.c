@@ -10,6 +10,7 @@
 #include "sched/spawn_run.h"
 #include "alloc/heap.h"
 #include "sched/cause.h"
+#include "sched/evidence.h"
 #include "sched/fail.h"
 #include "sched/interrupt.h"
 #include "sched/local.h"
@@ -51,6 +52,7 @@ static WEFT_COLD void more_free(runtime *rt, spawn_more *m) {
     grace *g = atom_load_acq(&m->grace);
     if (g) weft__grace_free(rt, g);
     weft__locals_free(m->locals);
+    if (m->env) weft__evidence_drop(m->env);
     weft__heap_free(m, sizeof *m);
 }
 
@@ -215,12 +217,19 @@ static WEFT_COLD bool block_options(weft_fiber *s, fiber *f, const weft_spawn_op
     return true;
 }
 
+/* It sees what its spawner's children see.  False: no memory. */
+static bool inherit_evidence(weft_fiber *s, fiber *f) {
+    if (f->pub.env->shared == &weft__no_evidence) return true;
+    spawn_more *m = weft__spawn_more(s);
+    return m && (m->env = weft__evidence_keep(f->pub.env));
+}
+
 /* Where it belongs, and what it inherits from the fiber that spawns it.  NULL: done. */
 static WEFT_COLD const weft_exit *block_belongs(weft_fiber *s, fiber *f, const weft_spawn_options *o) {
     static const weft_cause closed = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: the scope is closed; spawn before its end");
-    static const weft_cause memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: no memory for the fiber's locals");
+    static const weft_cause memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: no memory for what the fiber inherits");
     static const weft_exit ended = {WEFT_EXIT_FAIL, WEFT_E_ENDED, &closed}, nomem = {WEFT_EXIT_FAIL, WEFT_E_NOMEM, &memory};
-    if (f && !weft__locals_inherit(f, s)) return &nomem;
+    if (f && !(weft__locals_inherit(f, s) && inherit_evidence(s, f))) return &nomem;
     weft__node *home = &s->rt->root;
     if (o && o->scope)
         home = &((weft__region *)o->scope)->node; /* a scope begins with its region */
@@ -304,7 +313,8 @@ weft_exit weft__spawn_begin(weft_handle *out, const weft_site *site, size_t byte
         return begin_foreign(out, site, bytes, o);
     worker *w = f->w;
     runtime *rt = w->rt;
-    if (WEFT_UNLIKELY(o || atom_load_rlx(&rt->spawn_slow) || forked(rt) || f->pub.scope != &f->base || f->strand || f->locals))
+    if (WEFT_UNLIKELY(o || atom_load_rlx(&rt->spawn_slow) || forked(rt) || f->pub.scope != &f->base || f->strand || f->locals ||
+                      f->pub.env != &weft__no_evidence))
         return begin_slow(out, rt, f, site, bytes, o);
     unsigned c = class_for(bytes);
     uint64_t id;

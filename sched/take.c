@@ -15,6 +15,7 @@
 #include "alloc/arch.h"
 #include "sched/audit.h"
 #include "sched/det.h"
+#include "sched/evidence.h"
 #include "sched/exit.h"
 #include "sched/join.h"
 #include "sched/misuse.h"
@@ -77,7 +78,7 @@ static void unlink_child(fiber *f, weft_task *t) {
 
 static bool stack_is_short(const fiber *f) {
     if (WEFT__RARE && !f->rt->det && arch_ticks() % 5 == 0) return true;
-    return arch_sp() < f->pub.low;
+    return arch_sp() < f->low;
 }
 
 /* Run t on a stack of its own and wait for it.  False: there is no stack to be had. */
@@ -122,6 +123,14 @@ static bool take_back(fiber *f, weft_task *t) {
     return true;
 }
 
+/* The parent has handlers that its children do not see: the child is called from here. */
+static void run_apart(fiber *f, weft_task *t) {
+    const weft_site *site = site_of(t);
+    const weft__evidence *own = evidence_child_begins(f);
+    site->run(t, f->pub.head);
+    evidence_child_ends(f, own);
+}
+
 static void check_joinable(const weft_task *t) {
     if (WEFT_LIKELY(t->site != WEFT__JOINED && site_of(t))) return;
     weft__misuse("a child was joined twice, or its descriptor was never forked; join each forked child once");
@@ -145,6 +154,11 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
         wait_for(f, t);
     else if (stack_is_short(f) && run_elsewhere(f, t))
         mine = false;
+    else if (WEFT_UNLIKELY(evidence_is_apart(f))) {
+        run_apart(f, t);
+        t->site = WEFT__JOINED;
+        return false;
+    }
     if (!mine && WEFT_UNLIKELY(atom_load_rlx(&t->place) != 0)) weft__exit_record(exit_unpack(atom_load_rlx(&t->place)));
     t->site = WEFT__JOINED;
     return mine;

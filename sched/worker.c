@@ -14,6 +14,7 @@
 #include "alloc/arch.h"
 #include "sched/join.h"
 #include "sched/cause.h"
+#include "sched/evidence.h"
 #include "sched/exit.h"
 #include "sched/local.h"
 #include "sched/misuse.h"
@@ -47,6 +48,7 @@ static void forked_begins(fiber *self, weft__node *in) {
     self->priority = PRIORITY_NORMAL;
     self->strand = self->base.outer != &rt->root;
     self->locals = weft__locals_of(self->base.outer);
+    evidence_set(self, self->env = weft__evidence_of(self->base.outer));
     if (!self->strand) weft__node_publish(&self->base);
 }
 
@@ -55,6 +57,7 @@ static void forked_ends(fiber *self) {
     if (atom_load_acq(&self->base.state) & NODE_PUBLISHED) weft__node_retract(&self->base);
     self->strand = false;
     self->odd = 0;
+    evidence_set(self, self->env = &weft__no_evidence);
 }
 
 /* A scope's child: its failure is told to the scope at once, and it does not run in a scope that is cancelled. */
@@ -75,7 +78,11 @@ static fiber *run_forked(fiber *self, weft_task *t) {
     weft_exit outer_exit = self->exit, exit;
     self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
     weft__node *in = forked_in(self->rt, t);
-    if (WEFT_LIKELY(!outer)) forked_begins(self, in); /* else it runs on top of a task that waits, and in its scope */
+    const weft__evidence *env = self->pub.env;
+    if (WEFT_LIKELY(!outer))
+        forked_begins(self, in);
+    else /* it runs on top of a task that waits, and in its scope */
+        evidence_set(self, weft__evidence_of(in));
     self->task = t;
     if (WEFT_UNLIKELY(t->site & WEFT__STARTED)) {
         exit = run_started(self, t, site, head, in);
@@ -84,7 +91,10 @@ static fiber *run_forked(fiber *self, weft_task *t) {
         exit = self->exit;
     }
     check_over(self, t, head, locks);
-    if (WEFT_LIKELY(!outer)) forked_ends(self);
+    if (WEFT_LIKELY(!outer))
+        forked_ends(self);
+    else
+        evidence_set(self, env);
     self->task = outer;
     self->exit = outer_exit;
     atom_store_rlx(&t->place, exit_pack(exit));

@@ -65,6 +65,7 @@ struct worker {
     bool children_first;  /* at the last dispatch of the loop its shared children came before ready work */
     bool timed;           /* its own timers woke it, and it has not slept since */
     bool sent_to;         /* others have sent it work, and it has not slept since */
+    uint64_t installs;    /* sched/evidence.c: evidence made here so far */
     worker_stats stats;
 
     /* owner and thieves */

@@ -52,6 +52,9 @@ typedef enum weft_err {
     WEFT_E_BROKEN,   /* a promise that nobody will complete */
     WEFT_E_WOULDBLOCK, /* it cannot be done now, and the caller did not want to wait */
     WEFT_E_NOT_HELD, /* a lock that the caller does not hold */
+    WEFT_E_UNHANDLED, /* an effect was performed that no handler here handles */
+    WEFT_E_ABORTED,  /* an effect has ended the body of its handler: return to it */
+    WEFT_E_MISSING,  /* there is no value under this key */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.

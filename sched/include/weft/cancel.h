@@ -36,6 +36,7 @@ enum {
     WEFT__SCOPE,   /* a scope: fibers may belong to it */
     WEFT__MASK,    /* what is outside does not reach in */
     WEFT__RESTORE, /* inside a mask: reached as if the mask were not there */
+    WEFT__PROMPT,  /* something is installed here (weft/evidence.h); fibers belong to the scope around it */
 };
 
 /* What can be cancelled as a whole.  Its fields are the library's (sched/cancel.h). */

@@ -82,13 +82,15 @@ WEFT_API weft_exit weft_fiber_await(weft_handle h);
 
 /* The head of a fiber's control block, which inlined code reads. */
 struct weft__node;
+struct weft__evidence;
 struct weft__fiber {
     weft_task *head; /* newest outstanding child, or a sentinel */
-    char *low;       /* below this a child no longer fits on the stack: join takes the slow path */
+    char *low;       /* below this a child no longer fits on the stack: join takes the slow path; WEFT__APART: always */
     struct weft__node *scope; /* innermost scope, mask or shield (weft/cancel.h) */
     uint64_t epoch;  /* of its runtime, when it last looked whether it is asked to stop (sched/cancel.h) */
     uint32_t locks;  /* mutexes that it holds, and read-write locks for writing (weft/sync.h) */
     uint32_t turns;  /* releases while others wait or want work: now and then the clock is read, and work given */
+    const struct weft__evidence *env; /* handlers and environment in force (weft/evidence.h) */
 };
 
 /* ---- reaching the current fiber -----------------------------------------------------------------

@@ -1,0 +1,295 @@
+/* effect/handler.c -- installing handlers, and performs that are more than a plain call.  What must hold: effect/handler.h.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "effect/handler.h"
+#include "effect/par.h"
+#include "sched/cause.h"
+#include "sched/exit.h"
+#include "sched/fail.h"
+#include "sched/local.h"
+#include "sched/misuse.h"
+#include "sched/thread.h"
+#include <stdio.h>
+#include <string.h>
+
+static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
+
+/* ---- what a handler installs -------------------------------------------------------------------------- */
+
+size_t weft__handler_items(const weft_handler *h, size_t *payload) {
+    size_t n = 0;
+    *payload = 0;
+    if (h->n && !h->clauses) return SIZE_MAX;
+    for (size_t i = 0; i < h->n; i++) {
+        const weft_clause *c = &h->clauses[i];
+        if (!c->effect || c->kind > WEFT__PASS || (c->kind != WEFT__PASS && !c->fn)) return SIZE_MAX;
+        n += c->kind != WEFT__PASS;
+        if (c->kind == WEFT__ABORT && c->effect->payload > *payload) *payload = c->effect->payload;
+    }
+    return n;
+}
+
+size_t weft__handler_fill(const weft_handler *h, prompt *p, evidence_item *items) {
+    size_t n = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        const weft_clause *c = &h->clauses[i];
+        if (c->kind == WEFT__PASS) continue;
+        weft__tail_fn *tail = c->kind == WEFT__TAIL ? (weft__tail_fn *)c->fn : NULL;
+        items[n++] = (evidence_item){c->effect, {.tail = tail, .self = h->self, .clause = c, .prompt = p}};
+    }
+    return n;
+}
+
+bool weft__handler_once(const weft_handler *h) {
+    for (size_t i = 0; i < h->n; i++)
+        if (h->clauses[i].kind == WEFT__ONCE) return true;
+    return false;
+}
+
+/* ---- a body on its caller's stack --------------------------------------------------------------------- */
+
+static const weft__evidence *evidence_here(const fiber *f) { return f ? f->pub.env : weft__evidence_of_thread(); }
+
+static void evidence_now(fiber *f, const weft__evidence *e) {
+    if (f)
+        evidence_set(f, e);
+    else
+        weft__evidence_set_thread(e);
+}
+
+weft_exit weft__prompt_answer(prompt *p, void *answer) {
+    typedef weft_exit abort_fn(const void *payload, void *answer, void *self);
+    return ((abort_fn *)p->aborted_by->fn)(p->payload, answer, p->handler->self);
+}
+
+weft_exit weft__body_exit(fiber *f, weft_exit said, bool stopped) {
+    if (!weft_ok(said)) return f ? weft__hold_own(f, said) : said;
+    return stopped ? weft__par_interrupt(f) : success;
+}
+
+static void leave_region(prompt *p, fiber *f) {
+    weft__region *r = &p->at.region;
+    if (WEFT_LIKELY(weft__region_untouched(r, &f->pub))) return weft__region_leave(r, &f->pub);
+    if (f->pub.head != &r->mark)
+        weft__misuse("the body of a handler returned with a forked child outstanding; join it before returning");
+    if (atom_load_acq(&r->node.state) & NODE_HELD) weft__release_held(f, &r->node);
+    const weft_cause *why = r->node.why;
+    weft__region_end(r, f);
+    weft__cause_drop(why);
+}
+
+/* Returns what it said, a reference. */
+static weft_exit run_body(const weft__body *b, fiber *f) {
+    b->site->run(b->call, f ? f->pub.head : NULL);
+    weft_exit said = f ? f->exit : success;
+    if (!b->exit || !weft_ok(said)) return said;
+    weft__cause_keep(b->exit->cause);
+    return *b->exit;
+}
+
+/* P5 of effect/par.h: what the body says and is told is set aside. */
+static weft_exit run_on_fiber(prompt *p, fiber *f, const weft__body *b) {
+    weft_exit own = f->exit;
+    uint16_t told = f->told;
+    bool seen = f->seen;
+    f->exit = success;
+    f->told = TOLD_NOTHING;
+    weft_exit said = run_body(b, f);
+    bool stopped = f->told <= p->at.region.node.depth;
+    f->exit = own;
+    f->told = told;
+    f->seen = seen;
+    const weft__evidence *outer = p->at.evidence->outer;
+    weft__evidence_end(p->at.evidence); /* H2 */
+    bool aborted = prompt_aborted(p);
+    leave_region(p, f);
+    evidence_set(f, outer);
+    if (!aborted) return weft__body_exit(f, said, stopped);
+    weft_exit e = weft__prompt_answer(p, b->out);
+    if (said.tag == WEFT_EXIT_INTERRUPT || weft_ok(e)) return weft__cause_drop(said.cause), e;
+    return weft_ok(said) ? e : weft__hold_own(f, weft__exit_then(e, said));
+}
+
+static weft_exit run_on_thread(prompt *p, const weft__body *b) {
+    weft_exit said = run_body(b, NULL);
+    const weft__evidence *outer = p->at.evidence->outer;
+    weft__evidence_end(p->at.evidence);
+    weft__evidence_set_thread(outer);
+    return prompt_aborted(p) ? weft__prompt_answer(p, b->out) : said;
+}
+
+static weft_exit refuse(void) {
+    return FAILED(WEFT_E_INVALID, "weft_handle: a clause has no effect or no function; make clauses with WEFT_TAIL, WEFT_ABORT, "
+                                  "WEFT_ONCE or WEFT_PASS");
+}
+
+static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *b, size_t items, size_t payload) {
+    const weft__evidence *outer = evidence_here(f);
+    prompt p;
+    evidence_item *item = __builtin_alloca((items + 1) * sizeof *item);
+    weft__observer see = {h->observe, h->self, NULL, NULL};
+    p.handler = h;
+    p.owner = f;
+    p.body = NULL;
+    atom_store_rlx(&p.state, PROMPT_OPEN);
+    p.payload = __builtin_alloca(payload + 16);
+    items = weft__handler_fill(h, &p, item);
+    void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + 16);
+    room = (void *)(((uintptr_t)room + 15) & ~(uintptr_t)15);
+    p.at.evidence = weft__evidence_make(room, weft__evidence_serial(f), outer, item, items, h->observe ? &see : NULL, h->shared);
+    if (f) weft__region_enter(&p.at.region, &f->pub, WEFT__PROMPT);
+    evidence_now(f, p.at.evidence);
+    weft_exit e = f ? run_on_fiber(&p, f, b) : run_on_thread(&p, b);
+    if (weft_ok(e) && !prompt_aborted(&p)) par_copy(b->out, (char *)b->call + b->at, b->bytes);
+    return e;
+}
+
+static weft_exit handle_one(const weft_handler *h, const weft__body *b) {
+    fiber *f = thread_fiber();
+    size_t payload, items = weft__handler_items(h, &payload);
+    if (WEFT_UNLIKELY(items == SIZE_MAX)) return refuse();
+    if (!weft__handler_once(h)) return handle_here(f, h, b, items, payload);
+    if (f) return weft__handle_once(f, h, b);
+    return FAILED(WEFT_E_INVALID, "weft_handle: a handler with a once clause needs a fiber; call it inside weft_run");
+}
+
+/* Several are one around the rest. */
+typedef struct rest {
+    weft_task call;
+    const weft_handler *h;
+    size_t n;
+    const weft__body *body;
+    weft_exit exit;
+} rest;
+
+static weft_exit handle_from(const weft_handler *h, size_t n, const weft__body *b);
+
+static void run_rest(weft_task *call, weft_head head) {
+    rest *r = (rest *)call;
+    (void)head;
+    r->exit = handle_from(r->h, r->n, r->body);
+}
+
+static weft_exit handle_from(const weft_handler *h, size_t n, const weft__body *b) {
+    if (n == 1) return handle_one(h, b);
+    const weft_site site = {run_rest, b->site->name, b->site->file, b->site->line};
+    rest r = {.h = h + 1, .n = n - 1, .body = b};
+    const weft__body inner = {&r.call, &site, b->out, sizeof r, offsetof(rest, call), 0, &r.exit};
+    return handle_one(h, &inner);
+}
+
+weft_exit weft__handle(const weft_handler *h, size_t n, const weft__body *b) {
+    static const weft_handler none;
+    if (n && !h) return refuse();
+    return n ? handle_from(h, n, b) : handle_one(&none, b);
+}
+
+/* ---- performing --------------------------------------------------------------------------------------- */
+
+static const weft_cause over = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "an effect has ended the body of its handler");
+static const weft_exit aborted = {WEFT_EXIT_INTERRUPT, WEFT_E_ABORTED, &over};
+
+static const char *name_here(fiber *f) {
+    const char *name = f ? weft__fiber_name(f) : NULL;
+    return f ? name ? name : "the main task" : "a plain thread";
+}
+
+static weft_exit defect(fiber *f, weft_err code, const char *what, const weft_effect *effect, const weft_place *at) {
+    char text[WEFT_CAUSE_TEXT_MAX + 1];
+    snprintf(text, sizeof text, "effect '%s' performed at %s:%d by %s %s", effect->name, at->file, at->line, name_here(f), what);
+    weft_exit e = {WEFT_EXIT_DIE, code, weft__cause_leaf(WEFT_CAUSE_DIE, code, text, at->file, at->line)};
+    return f ? weft__hold_own(f, e) : e;
+}
+
+static weft_exit unhandled(fiber *f, const weft_effect *effect, const weft_place *at) {
+    return defect(f, WEFT_E_UNHANDLED, "has no handler here; install one with weft_handle, shared if it is for children", effect,
+                  at);
+}
+
+/* H1.  False: somebody else did. */
+static bool claim(prompt *p, const weft__entry *e, const void *payload) {
+    uint32_t open = PROMPT_OPEN;
+    if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return false;
+    memcpy(p->payload, payload, e->clause->effect->payload);
+    p->aborted_by = e->clause;
+    atom_store_rel(&p->state, PROMPT_ABORTED);
+    return true;
+}
+
+/* Of a body that forked nothing and is in no scope, everything is known to its fiber alone. */
+static void stop_body(prompt *p, fiber *f) {
+    weft__node *n = p->body ? &p->body->base : &p->at.region.node;
+    if (f == p->owner && !p->body && f->pub.scope == n && f->pub.head == &p->at.region.mark) {
+        atom_or_ar(&n->state, NODE_CANCELLED | NODE_STOPPING);
+        cancel_look_again(f);
+    } else {
+        weft__node_cancel(n, &over);
+    }
+}
+
+static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload, const weft_effect *effect,
+                            const weft_place *at) {
+    weft__copy *c = e->copy;
+    spin_lock(&c->lock);
+    prompt *p = c->prompt;
+    bool first = p && claim(p, e, payload);
+    if (first) weft__node_cancel(p->body ? &p->body->base : &p->at.region.node, &over);
+    spin_unlock(&c->lock);
+    if (!p) return defect(f, WEFT_E_STALE, "has a handler whose body is over; do not let children outlive it", effect, at);
+    weft__exit_record(aborted);
+    return aborted;
+}
+
+static weft_exit perform_abort(fiber *f, const weft__entry *e, const void *payload, const weft_effect *effect,
+                               const weft_place *at) {
+    if (WEFT_UNLIKELY(e->copy != NULL)) return abort_copy(f, e, payload, effect, at);
+    prompt *p = e->prompt;
+    if (claim(p, e, payload) && f) stop_body(p, f);
+    if (f != p->owner && f != p->body) weft__exit_record(aborted); /* a child's parent is told, too */
+    return aborted;
+}
+
+static weft_exit perform_found(fiber *f, const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                               const weft_place *at) {
+    if (e->clause->kind == WEFT__ABORT) return perform_abort(f, e, payload, effect, at);
+    if (e->clause->kind == WEFT__ONCE) return weft__perform_once(f, e, effect, payload, reply, at);
+    const weft__evidence *here = evidence_here(f);
+    evidence_now(f, e->outer);
+    weft_exit x = e->tail(payload, reply, e->self);
+    evidence_now(f, here);
+    return x;
+}
+
+/* O(1) memory, however many pass. */
+weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                                 const weft__evidence *from) {
+    fiber *f = thread_fiber();
+    uint64_t slot = weft__look(&effect->slot);
+    for (;;) {
+        const weft__entry *e = slot < from->slots ? from->at[slot] : NULL;
+        if (!e || !e->clause) return unhandled(f, effect, at);
+        weft_exit x = perform_found(f, e, effect, payload, reply, at);
+        if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
+        from = e->outer;
+    }
+}
+
+static weft_exit observe(fiber *f, const weft__evidence *here, const weft_effect *effect, const void *payload,
+                         const weft_place *at) {
+    weft_exit x = success;
+    for (const weft__observer *o = here->observers; o && weft_ok(x); o = o->next) {
+        evidence_now(f, o->outer);
+        x = o->see(effect, payload, at, o->self);
+    }
+    evidence_now(f, here);
+    return x;
+}
+
+weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply, const weft_place *at) {
+    fiber *f = thread_fiber();
+    const weft__evidence *here = evidence_here(f);
+    if (WEFT_UNLIKELY(here->observers != NULL)) {
+        weft_exit x = observe(f, here, effect, payload, at);
+        if (!weft_ok(x)) return x;
+    }
+    return weft__perform_outwards(effect, payload, reply, at, here);
+}

@@ -1,0 +1,101 @@
+/* sched/evidence.h -- evidence: making, inheriting, copying it.
+ *
+ * What is installed lies in the installer's frame, behind a region (weft/cancel.h) of kind WEFT__PROMPT, so that the tree of
+ * scopes knows under which handlers a child was forked.  Three kinds of readers:
+ *
+ *   the fiber itself   reads env, its own; E1: env's frames are below it on its stack, or (a continuation) on stacks that
+ *                      are suspended until it returns
+ *   forked children    see the `shared` part of what was installed where they were forked, E2: joined before the frame goes.
+ *                      Run by their joiner they see no more: their parent's fiber has WEFT__APART for `low`, so that each
+ *                      join takes the slow path, which changes env around the child's call
+ *   spawned fibers     see a copy of the shared part, counted, E3: made at most once for each frame, published by a
+ *                      compare-and-swap, told under its lock when the frame goes
+ *
+ * What a clause forks sees what the clause does, or, stolen, what children of the performer see: only one of the two could be
+ * had without a store for each fork or each perform, so neither is promised.
+ *
+ * Rejected: a mutable table in each fiber (a stolen child would read what its parent changes); a chain that is searched
+ * (a perform below a hundred handlers would pay for each).
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#ifndef WEFT_SCHED_EVIDENCE_H
+#define WEFT_SCHED_EVIDENCE_H
+
+#include "alloc/spin.h"
+#include "sched/fiber.h"
+#include <weft/cancel.h>
+#include <weft/evidence.h>
+
+/* What every frame that installs something begins with. */
+typedef struct installed {
+    weft__region region;
+    const weft__evidence *evidence;
+} installed;
+
+typedef struct weft__observer {
+    weft_exit (*see)(const weft_effect *effect, const void *payload, const weft_place *at, void *self);
+    void *self;
+    const weft__evidence *outer; /* in force while it looks */
+    const struct weft__observer *next;
+} weft__observer;
+
+/* A copy for spawned fibers, with the entries, and the values of entries that are values, behind it. */
+typedef struct weft__copy {
+    _Atomic uint64_t refs;
+    spin lock;
+    struct weft__prompt *prompt; /* whose handler it is; NULL once the frame has gone.  Under the lock */
+    size_t bytes;
+    weft__observer observer;
+    weft__evidence evidence;
+} weft__copy;
+
+/* One thing to install. */
+typedef struct evidence_item {
+    const weft_effect *effect;
+    weft__entry entry;
+} evidence_item;
+
+extern const weft__evidence weft__no_evidence;
+
+/* What it takes: bytes, aligned to 16.  Numbers the effects. */
+size_t weft__evidence_room(const weft__evidence *outer, const evidence_item *items, size_t n, bool shared);
+/* In that room: items (and what is observed, if see is not NULL) around which `outer` holds.  shared: children see it. */
+const weft__evidence *weft__evidence_make(void *room, uint64_t serial, const weft__evidence *outer, const evidence_item *items,
+                                          size_t n, const weft__observer *see, bool shared);
+/* The frame goes. */
+void weft__evidence_end(const weft__evidence *e);
+/* Never given out before in this runtime.  Owner of f. */
+uint64_t weft__evidence_serial(fiber *f);
+
+/* What a child forked in n sees. */
+const weft__evidence *weft__evidence_of(weft__node *n);
+/* For a fiber that is spawned under e: a view that lives as long as it is kept.  NULL: no memory. */
+const weft__evidence *weft__evidence_keep(const weft__evidence *e);
+void weft__evidence_drop(const weft__evidence *e);
+
+/* Of the calling thread, if it has no fiber. */
+const weft__evidence *weft__evidence_of_thread(void);
+void weft__evidence_set_thread(const weft__evidence *e);
+
+/* ---- env of a fiber ------------------------------------------------------------------------------------- */
+
+#define WEFT__APART ((char *)UINTPTR_MAX)
+
+static inline bool evidence_is_apart(const fiber *f) { return f->pub.low == WEFT__APART; }
+
+/* Owner of f. */
+static inline void evidence_set(fiber *f, const weft__evidence *e) {
+    f->pub.env = e;
+    f->pub.low = WEFT_LIKELY(e->shared == e) ? f->low : WEFT__APART;
+}
+
+/* A child is called on its parent's stack.  Returns what evidence_child_ends puts back. */
+static inline const weft__evidence *evidence_child_begins(fiber *f) {
+    const weft__evidence *own = f->pub.env;
+    if (WEFT_UNLIKELY(evidence_is_apart(f))) evidence_set(f, weft__evidence_of(f->pub.scope));
+    return own;
+}
+static inline void evidence_child_ends(fiber *f, const weft__evidence *own) {
+    if (WEFT_UNLIKELY(f->pub.env != own)) evidence_set(f, own);
+}
+
+#endif
