@@ -1,8 +1,10 @@
 /* effect/handler.c -- installing handlers, and performs that are more than a plain call.  What must hold: effect/handler.h.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "effect/handler.h"
+#include "alloc/arch.h"
 #include "effect/par.h"
 #include "sched/cause.h"
+#include "sched/coro.h"
 #include "sched/exit.h"
 #include "sched/fail.h"
 #include "sched/local.h"
@@ -34,7 +36,8 @@ size_t weft__handler_fill(const weft_handler *h, prompt *p, evidence_item *items
         const weft_clause *c = &h->clauses[i];
         if (c->kind == WEFT__PASS) continue;
         weft__tail_fn *tail = c->kind == WEFT__TAIL ? (weft__tail_fn *)c->fn : NULL;
-        items[n++] = (evidence_item){c->effect, {.tail = tail, .self = h->self, .clause = c, .prompt = p}};
+        weft__apart_fn *apart = tail ? NULL : c->kind == WEFT__ONCE ? weft__perform_once : weft__perform_abort;
+        items[n++] = (evidence_item){c->effect, {.tail = tail, .apart = apart, .self = h->self, .clause = c, .prompt = p}};
     }
     return n;
 }
@@ -135,7 +138,7 @@ static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *
     items = weft__handler_fill(h, &p, item);
     void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + 16);
     room = (void *)(((uintptr_t)room + 15) & ~(uintptr_t)15);
-    p.at.evidence = weft__evidence_make(room, weft__evidence_serial(f), outer, item, items, h->observe ? &see : NULL, h->shared);
+    p.at.evidence = weft__evidence_make(room, outer, item, items, h->observe ? &see : NULL, h->shared);
     if (f) weft__region_enter(&p.at.region, &f->pub, WEFT__PROMPT);
     evidence_now(f, p.at.evidence);
     weft_exit e = f ? run_on_fiber(&p, f, b) : run_on_thread(&p, b);
@@ -143,10 +146,36 @@ static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *
     return e;
 }
 
+static weft_exit handle_one(const weft_handler *h, const weft__body *b);
+
+typedef struct aside {
+    const weft_handler *h;
+    const weft__body *b;
+    weft_exit exit;
+} aside;
+
+static void run_aside(void *arg) {
+    aside *a = arg;
+    a->exit = handle_one(a->h, a->b);
+    weft__cause_keep(a->exit.cause);
+}
+
+/* This stack runs short.  False: there is no other. */
+static bool handle_aside(fiber *f, const weft_handler *h, const weft__body *b, weft_exit *e) {
+    aside a = {h, b, success};
+    if (!weft__coro_call(f, run_aside, &a)) return false;
+    *e = weft_ok(a.exit) ? a.exit : weft__hold_own(f, a.exit);
+    return true;
+}
+
 static weft_exit handle_one(const weft_handler *h, const weft__body *b) {
     fiber *f = thread_fiber();
     size_t payload, items = weft__handler_items(h, &payload);
     if (WEFT_UNLIKELY(items == SIZE_MAX)) return refuse();
+    if (WEFT_UNLIKELY(f && arch_sp() < f->low)) {
+        weft_exit e;
+        if (handle_aside(f, h, b, &e)) return e;
+    }
     if (!weft__handler_once(h)) return handle_here(f, h, b, items, payload);
     if (f) return weft__handle_once(f, h, b);
     return FAILED(WEFT_E_INVALID, "weft_handle: a handler with a once clause needs a fiber; call it inside weft_run");
@@ -239,8 +268,10 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     return aborted;
 }
 
-static weft_exit perform_abort(fiber *f, const weft__entry *e, const void *payload, const weft_effect *effect,
-                               const weft_place *at) {
+weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                              const weft_place *at) {
+    fiber *f = thread_fiber();
+    (void)reply;
     if (WEFT_UNLIKELY(e->copy != NULL)) return abort_copy(f, e, payload, effect, at);
     prompt *p = e->prompt;
     if (claim(p, e, payload) && f) stop_body(p, f);
@@ -250,13 +281,23 @@ static weft_exit perform_abort(fiber *f, const weft__entry *e, const void *paylo
 
 static weft_exit perform_found(fiber *f, const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
                                const weft_place *at) {
-    if (e->clause->kind == WEFT__ABORT) return perform_abort(f, e, payload, effect, at);
-    if (e->clause->kind == WEFT__ONCE) return weft__perform_once(f, e, effect, payload, reply, at);
+    if (!e->tail) return e->apart(e, effect, payload, reply, at);
     const weft__evidence *here = evidence_here(f);
     evidence_now(f, e->outer);
     weft_exit x = e->tail(payload, reply, e->self);
     evidence_now(f, here);
     return x;
+}
+
+/* Not in this vector: of a body that has a stack of its own, where that is driven from. */
+static const weft__entry *found(const weft__evidence **from, uint64_t slot) {
+    for (;;) {
+        const weft__evidence *here = *from;
+        const weft__entry *e = slot < here->slots ? here->at[slot] : NULL;
+        if (WEFT_LIKELY(e && e->clause && e->clause->kind != WEFT__ELSEWHERE)) return e;
+        if ((e && !e->clause) || !here->root) return NULL;
+        *from = here->root->driver->pub.env;
+    }
 }
 
 /* O(1) memory, however many pass. */
@@ -265,13 +306,22 @@ weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload,
     fiber *f = thread_fiber();
     uint64_t slot = weft__look(&effect->slot);
     for (;;) {
-        const weft__entry *e = slot < from->slots ? from->at[slot] : NULL;
-        if (!e || !e->clause) return unhandled(f, effect, at);
+        const weft__entry *e = found(&from, slot);
+        if (!e) return unhandled(f, effect, at);
         weft_exit x = perform_found(f, e, effect, payload, reply, at);
         if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
         from = e->outer;
     }
 }
+
+/* An entry around a body that only its driver knows: there are such that are not shared. */
+static weft_exit perform_elsewhere(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                                   const weft_place *at) {
+    (void)e;
+    return weft__perform_outwards(effect, payload, reply, at, evidence_here(thread_fiber()));
+}
+static const weft_clause elsewhere = {NULL, NULL, WEFT__ELSEWHERE};
+const weft__entry weft__entry_elsewhere = {.apart = perform_elsewhere, .clause = &elsewhere};
 
 static weft_exit observe(fiber *f, const weft__evidence *here, const weft_effect *effect, const void *payload,
                          const weft_place *at) {

@@ -46,8 +46,12 @@ static inline bool prompt_aborted(prompt *p) { return atom_load_acq(&p->state) =
 bool weft__handler_once(const weft_handler *h);
 /* effect/once.c */
 weft_exit weft__handle_once(fiber *f, const weft_handler *h, const weft__body *b);
-weft_exit weft__perform_once(fiber *f, const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
                              const weft_place *at);
+weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                              const weft_place *at);
+
+extern const weft__entry weft__entry_elsewhere;
 
 /* What a body said, and whether it was stopped, becomes what weft_handle says. */
 weft_exit weft__body_exit(fiber *f, weft_exit said, bool stopped);

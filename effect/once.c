@@ -1,6 +1,421 @@
-/* stub until written */
+/* effect/once.c -- bodies with a stack of their own: continuations.
+ *
+ * A body under a handler with a once clause is a task on a coro (sched/coro.h): its frames, scopes, children and locks are that
+ * fiber's.  Who calls weft_handle drives it.  A perform of such an effect, from the body or from anything it drives itself,
+ * leaves for the driver with a `wake`, a note in its own frame:
+ *
+ *   DRIVEN --perform--> HELD --resume, transfer, discontinue--> DRIVEN ... --the body returns--> over
+ *                        |  \--keep--> KEPT --the same, from any worker--> DRIVEN
+ *
+ *   K1 fiber.ticket of the body is {generation:40 | runtime:22 | state:2}; each perform counts the generation up.  A continuation is the
+ *      body and the generation.  Out of HELD only the driver that was left for leads, by stores; whoever turns KEPT of that
+ *      generation into DRIVEN, by a compare-and-swap, has it
+ *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
+ *      compare-and-swap: release by who keeps it, acquire by who uses it
+ *   K3 while nobody drives it the body is in nobody's tree of scopes: a perform takes its base out, driving puts it under the
+ *      driver's innermost node
+ *   K4 the driver gives the coro back, and runs an abort clause, once the body has returned, with the body's last frame intact
+ *
+ * Between a switch and the program lies one return, so all of it is inlined into the public functions (sched/switch.h).
+ * Resuming below many clauses continues on another stack when this one runs short.
+ *
+ * Rejected: capturing frames by copying (addresses of locals change); a fiber of the scheduler for each body (two queue
+ * operations a perform); continuations as addresses of frames (a second use would read a dead one).
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "alloc/arch.h"
 #include "effect/handler.h"
+#include "effect/par.h"
+#include "sched/cause.h"
+#include "sched/coro.h"
+#include "sched/exit.h"
 #include "sched/fail.h"
-weft_exit weft__handle_once(fiber *f, const weft_handler *h, const weft__body *b) { (void)f;(void)h;(void)b; return FAILED(WEFT_E_INVALID, "once"); }
-weft_exit weft__perform_once(fiber *f, const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
-                             const weft_place *at) { (void)f;(void)e;(void)effect;(void)payload;(void)reply;(void)at; return FAILED(WEFT_E_INVALID, "once"); }
+#include "sched/local.h"
+#include <string.h>
+#include <weft/continuation.h>
+
+static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
+
+enum { DRIVEN, HELD, KEPT, STATES = 4 };
+#define RUNTIME_BITS 22
+#define GENERATION_1 ((uint64_t)STATES << RUNTIME_BITS)
+
+/* Another one for each runtime of the process, as far as the bits go: handles are numbered. */
+static inline uint64_t runtime_bits(const fiber *f) { return ((uint64_t)(uintptr_t)f->rt->handle >> 1 & ((1 << RUNTIME_BITS) - 1)) * STATES; }
+/* Without a look at the body, whose runtime may be gone. */
+static inline bool is_of(const fiber *f, weft_k k) { return (k.ticket & (GENERATION_1 - 1)) == runtime_bits(f); }
+
+/* Why the driver goes on: a perform, or (effect NULL) the end. */
+typedef struct wake {
+    struct once *once;
+    const weft_effect *effect;
+    const void *payload;
+    void *reply;
+    const weft_place *at;
+    const weft_clause *clause;
+    weft_exit exit; /* what the perform is to return, a reference; or how the body ended */
+    bool stopped;
+} wake;
+
+/* In the body's first frame. */
+typedef struct once {
+    prompt p;             /* must be first */
+    weft_handler handler; /* a copy: the original's frame may go */
+    size_t at, bytes;
+    weft_task *call;
+    const weft__evidence *kept;
+    fiber *holder;        /* the driver that was left for, */
+    fiber *inner;         /* K2: who performed: the body, or the innermost that it drives; and its wake */
+    wake *pending;
+    bool published;       /* K3: it was in a tree */
+} once;
+
+typedef struct start {
+    const weft_handler *h;
+    const weft__body *body;
+    fiber *driver;
+    const weft__evidence *kept;
+    size_t items, payload;
+} start;
+
+static once *once_of(fiber *body) { return body->coro_arg; }
+
+/* ---- the body's side ---------------------------------------------------------------------------------- */
+
+#define ROOM(bytes) (void *)(((uintptr_t)__builtin_alloca((bytes) + 16) + 15) & ~(uintptr_t)15)
+
+/* K4: what the driver needs of the body stays in its first frame, below which the last switch is. */
+static void body_over(once *o, fiber *self) {
+    wake end = {.once = o, .exit = self->exit, .stopped = self->told == 0};
+    self->exit = success;
+    weft__evidence_end(o->p.at.evidence);
+    weft__coro_ends(self);
+    weft__evidence_drop(o->kept);
+    coro_switch(self, self->driver, &end);
+}
+
+static void run_body(void *arg) {
+    start s = *(start *)arg;
+    fiber *self = thread_fiber();
+    const weft__evidence *around = s.driver->pub.env;
+    weft_clause *clauses = ROOM(s.h->n * sizeof *clauses);
+    evidence_item *items = ROOM(s.items * sizeof *items);
+    weft_task *call = ROOM(s.body->size);
+    const weft_site *site = s.body->site;
+    once o = {.p = {.owner = self, .body = self}, .handler = *s.h, .at = s.body->at, .bytes = s.body->bytes, .call = call, .kept = s.kept};
+    memcpy(clauses, s.h->clauses, s.h->n * sizeof *clauses);
+    memcpy(call, s.body->call, s.body->size);
+    o.handler.clauses = clauses;
+    o.p.handler = &o.handler;
+    o.p.payload = ROOM(s.payload);
+    size_t n = weft__handler_fill(&o.handler, &o.p, items);
+    weft__observer see = {o.handler.observe, o.handler.self, NULL, NULL};
+    const weft__evidence *root = weft__evidence_root(ROOM(weft__evidence_root_room(around)), around, s.kept, self,
+                                                    &weft__entry_elsewhere);
+    void *room = ROOM(weft__evidence_room(root, items, n, o.handler.shared));
+    o.p.at.evidence = weft__evidence_make(room, root, items, n, o.handler.observe ? &see : NULL, o.handler.shared);
+    self->coro_arg = &o;
+    atom_store_rlx(&self->ticket, (atom_load_rlx(&self->ticket) & ~(GENERATION_1 - 1)) + runtime_bits(self));
+    evidence_set(self, self->env = o.p.at.evidence);
+    weft_task *head = self->pub.head;
+    site->run(call, head);
+    check_over(self, call, head, 0);
+    body_over(&o, self);
+}
+
+/* K3.  Others who publish what is inside of the body go up to its base and no further: there is nothing above.  Of a body
+ * without scopes and children nobody else has a node.  False: it was discontinued. */
+static WEFT_COLD bool leave_tree(fiber *f, fiber *body, once *o) {
+    if (atom_load_acq(&body->base.state) & NODE_CANCELLED) return false;
+    before_leaving(f);
+    o->published = true;
+    if (atom_or_ar(&body->base.state, NODE_PUBLISHED) & NODE_PUBLISHED) weft__node_retract(&body->base);
+    return true;
+}
+
+SWITCH_INLINE bool is_alone(const fiber *f, const fiber *body) {
+    return f == body && f->pub.scope == &body->base && f->pub.head == &f->root && !weft__look(&body->base.state);
+}
+
+weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                             const weft_place *at) {
+    static const weft_cause over = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the body of the handler was discontinued");
+    fiber *f = thread_fiber();
+    once *o = (once *)(void *)e->prompt;
+    fiber *body = o->p.body, *driver = body->driver;
+    wake w;
+    if (WEFT_UNLIKELY(!is_alone(f, body)) && !leave_tree(f, body, o))
+        return (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_ABORTED, &over};
+    w.once = o;
+    w.effect = effect;
+    w.payload = payload;
+    w.reply = reply;
+    w.at = at;
+    w.clause = e->clause;
+    o->inner = f;
+    o->pending = &w;
+    o->holder = driver;
+    atom_store_rlx(&body->ticket, (atom_load_rlx(&body->ticket) & ~(uint64_t)(STATES - 1)) + GENERATION_1 + HELD);
+    coro_switch(f, driver, &w);
+    return WEFT_LIKELY(weft_ok(w.exit)) ? w.exit : weft__hold_own(f, w.exit);
+}
+
+/* ---- the driver's side -------------------------------------------------------------------------------- */
+
+/* K1.  By f. */
+SWITCH_INLINE bool claim(fiber *f, fiber *body, uint64_t ticket, uint64_t *was) {
+    uint64_t word = atom_load_acq(&body->ticket);
+    *was = word ^ ticket;
+    if (*was == HELD && WEFT_LIKELY(once_of(body)->holder == f)) {
+        atom_store_rlx(&body->ticket, ticket | DRIVEN);
+        return true;
+    }
+    if (*was != KEPT || !atom_cas_ar(&body->ticket, &word, ticket | DRIVEN)) return false;
+    worker_count(&f->w->stats.used);
+    return true;
+}
+
+static void give_back(fiber *f, fiber *body, uint64_t ticket, uint64_t was) {
+    if (was == KEPT) worker_count(&f->w->stats.kept);
+    atom_store_rel(&body->ticket, ticket | was);
+}
+
+/* The locals of a body go on into those of its driver. */
+static void root_locals(fiber *c, const fiber *body) {
+    if (c != body) root_locals(c->driver, body);
+    weft__locals_root(c, c->driver->locals);
+}
+
+/* K3: f drives the body from now on: from another place, or where it was published. */
+static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
+    body->driver = f;
+    if (body->base.outer != f->pub.scope) {
+        body->base.outer = f->pub.scope;
+        cancel_look_again(o->inner);
+        root_locals(o->inner, body);
+        for (fiber *c = o->inner; c != f; c = c->driver) c->where = f->where;
+    }
+    if (o->published) weft__node_link_again(&body->base);
+    o->published = false;
+    if (f->then) weft__look_and_stay(f);
+}
+
+SWITCH_INLINE void adopt(fiber *f, fiber *body, once *o) {
+    body->driver = f;
+    if (WEFT_UNLIKELY(body->base.outer != f->pub.scope || o->published || f->then)) adopt_slow(f, body, o);
+}
+
+/* What a driver is at. */
+typedef struct drive {
+    fiber *body;
+    fiber *to;       /* switch to this one: the body, first, or who performed */
+    void *answer;
+    bool fixed;      /* the body goes on only to end: this is what the clause has said */
+    weft_exit says;
+} drive;
+
+static WEFT_COLD weft_exit ended(fiber *f, drive *d, const wake *end) {
+    once *o = end->once;
+    fiber *body = o->p.body;
+    weft_exit e;
+    void *answer = d->answer ? d->answer : __builtin_alloca(o->bytes + 1);
+    const weft_cause *why = body->base.why;
+    if (prompt_aborted(&o->p)) {
+        weft__cause_drop(end->exit.cause);
+        e = weft__prompt_answer(&o->p, answer);
+    } else if (d->fixed) {
+        weft__cause_drop(end->exit.cause);
+        e = d->says;
+    } else {
+        e = weft__body_exit(f, end->exit, end->stopped);
+        if (weft_ok(e)) par_copy(answer, (char *)o->call + o->at, o->bytes);
+    }
+    weft__cause_drop(why);
+    body->base.why = NULL;
+    weft__coro_put(f->w, body);
+    return e;
+}
+
+/* The body's perform returns e, a reference, and all that may suspend in it an interrupt. */
+static void stop(fiber *body, once *o, weft_exit e) {
+    o->pending->exit = e;
+    weft__node_cancel(&body->base, weft__cause_keep(e.cause));
+    cancel_look_again(o->inner);
+}
+
+static weft_exit owned(weft_exit e) {
+    weft__cause_keep(e.cause);
+    return e;
+}
+
+/* The clause has returned x and left its continuation alone: the body goes on. */
+static WEFT_COLD void left_alone(fiber *f, drive *d, once *o, weft_exit x) {
+    static const weft_cause why = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the clause returned without going on with its body");
+    wake *w = o->pending;
+    if (x.tag == WEFT__PASSED) { /* further out, from here, and back */
+        weft_exit e = weft__perform_outwards(w->effect, w->payload, w->reply, w->at, f->pub.env);
+        w->exit = weft_ok(e) ? e : owned(e);
+    } else if (!weft_ok(x)) { /* it is the perform that failed */
+        w->exit = owned(x);
+    } else {
+        d->fixed = true;
+        d->says = x;
+        stop(d->body, o, (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_ABORTED, &why});
+    }
+}
+
+/* One clause.  True: go on driving. */
+SWITCH_INLINE bool clause(fiber *f, drive *d, once *o, weft_exit *x) {
+    typedef weft_exit once_fn(weft_k k, const void *payload, void *answer, void *self);
+    wake *w = o->pending;
+    fiber *body = o->p.body;
+    weft_k k = {body, atom_load_rlx(&body->ticket) & ~(uint64_t)(STATES - 1)};
+    d->body = body;
+    *x = ((once_fn *)w->clause->fn)(k, w->payload, d->answer, o->handler.self);
+    if (x->tag == WEFT__TRANSFERRED) {
+        d->body = (fiber *)(uintptr_t)x->cause;
+        o = once_of(d->body);
+    } else {
+        uint64_t was;
+        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was)) return false;
+        left_alone(f, d, o, *x);
+    }
+    adopt(f, d->body, o);
+    d->to = o->inner;
+    return true;
+}
+
+/* f->drives is for dumps. */
+SWITCH_INLINE weft_exit drive_on(fiber *f, drive *d) {
+    for (;;) {
+        weft_exit x;
+        f->drives = d->body;
+        wake *w = coro_switch(f, d->to, NULL);
+        f->drives = NULL;
+        if (!w->effect) return ended(f, d, w);
+        if (!clause(f, d, w->once, &x)) return x;
+    }
+}
+
+weft_exit weft__handle_once(fiber *f, const weft_handler *h, const weft__body *b) {
+    start s = {h, b, f, weft__evidence_keep(f->pub.env), 0, 0};
+    fiber *body = s.kept ? weft__coro_get(f->w) : NULL;
+    if (!body) {
+        if (s.kept) weft__evidence_drop(s.kept);
+        return FAILED(WEFT_E_NOMEM, "weft_handle: no stack for the body of a handler with a once clause");
+    }
+    s.items = weft__handler_items(h, &s.payload);
+    b->call->site = (uintptr_t)b->site;
+    weft__coro_begins(body, f, b->call, run_body, &s);
+    drive d = {.body = body, .to = body, .answer = b->out};
+    return drive_on(f, &d);
+}
+
+/* ---- continuations ------------------------------------------------------------------------------------ */
+
+static weft_exit used(void) {
+    static const weft_cause twice =
+        WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "a continuation was used twice, or is of no body; go on with each one once, and keep it in "
+                                           "its clause if that is to be later");
+    return (weft_exit){WEFT_EXIT_DIE, WEFT_E_TWICE, &twice};
+}
+
+static weft_exit other_effect(void) {
+    static const weft_cause other =
+        WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "a continuation was given the reply of another effect than it waits in; name the one that "
+                                           "its clause is for");
+    return (weft_exit){WEFT_EXIT_DIE, WEFT_E_INVALID, &other};
+}
+
+/* Whoever is told ok has it. */
+SWITCH_INLINE weft_exit take(fiber *f, weft_k k, const weft_effect *effect, uint64_t *was) {
+    if (!k.body) return used();
+    if (!f || !is_of(f, k))
+        return FAILED(WEFT_E_CLOSED, "the continuation belongs to a runtime that is closed, or is not the caller's; go on with it on a "
+                                     "fiber of its own runtime");
+    if (!claim(f, k.body, k.ticket, was)) return used();
+    if (!effect || once_of(k.body)->pending->effect == effect) return success;
+    give_back(f, k.body, k.ticket, *was);
+    return other_effect();
+}
+
+SWITCH_INLINE void reply_with(fiber *body, const weft_effect *effect, const void *reply) {
+    wake *w = once_of(body)->pending;
+    if (effect->reply == 1)
+        memcpy(w->reply, reply, 1);
+    else
+        par_copy(w->reply, reply, effect->reply);
+    w->exit = success;
+}
+
+SWITCH_INLINE weft_exit go_on_here(fiber *f, fiber *body, void *answer) {
+    once *o = once_of(body);
+    adopt(f, body, o);
+    drive d = {.body = body, .to = o->inner, .answer = answer};
+    return drive_on(f, &d);
+}
+
+typedef struct aside {
+    fiber *body;
+    void *answer;
+    weft_exit exit;
+} aside;
+
+static void go_on_aside(void *arg) {
+    aside *a = arg;
+    a->exit = owned(go_on_here(thread_fiber(), a->body, a->answer));
+}
+
+static WEFT_COLD bool on_more_stack(fiber *f, fiber *body, void *answer, weft_exit *e) {
+    aside a = {body, answer, success};
+    if (!weft__coro_call(f, go_on_aside, &a)) return false;
+    *e = weft_ok(a.exit) ? a.exit : weft__hold_own(f, a.exit);
+    return true;
+}
+
+SWITCH_INLINE weft_exit go_on(fiber *f, fiber *body, void *answer) {
+    weft_exit e;
+    if (WEFT_UNLIKELY(arch_sp() < f->low) && on_more_stack(f, body, answer, &e)) return e;
+    return go_on_here(f, body, answer);
+}
+
+weft_exit weft__resume(weft_k k, const weft_effect *effect, const void *reply, void *answer) {
+    fiber *f = thread_fiber();
+    uint64_t was;
+    weft_exit e = take(f, k, effect, &was);
+    if (WEFT_UNLIKELY(!weft_ok(e))) return e;
+    reply_with(k.body, effect, reply);
+    return go_on(f, k.body, answer);
+}
+
+weft_exit weft__transfer(weft_k k, const weft_effect *effect, const void *reply) {
+    uint64_t was;
+    weft_exit e = take(thread_fiber(), k, effect, &was);
+    if (WEFT_UNLIKELY(!weft_ok(e))) return e;
+    reply_with(k.body, effect, reply);
+    return (weft_exit){WEFT__TRANSFERRED, 0, (const weft_cause *)(const void *)k.body};
+}
+
+weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
+    fiber *f = thread_fiber();
+    uint64_t was;
+    if (weft_ok(e)) return FAILED(WEFT_E_INVALID, "weft_discontinue: needs an exit that is not ok; with a reply use weft_resume");
+    weft_exit taken = take(f, k, NULL, &was);
+    if (!weft_ok(taken)) return taken;
+    stop(k.body, once_of(k.body), owned(e));
+    return go_on(f, k.body, answer);
+}
+
+weft_k weft_keep(weft_k k) {
+    fiber *f = thread_fiber();
+    if (!k.body || !f || !is_of(f, k)) return k;
+    if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || once_of(k.body)->holder != f) return k;
+    worker_count(&f->w->stats.kept);
+    atom_store_rel(&k.body->ticket, k.ticket | KEPT);
+    return k;
+}
+
+bool weft_k_is_open(weft_k k) {
+    fiber *f = thread_fiber();
+    uint64_t was = k.body && f && is_of(f, k) ? atom_load_acq(&k.body->ticket) ^ k.ticket : DRIVEN;
+    return was == HELD || was == KEPT;
+}

@@ -37,6 +37,15 @@ void weft__node_publish(weft__node *n) {
     }
 }
 
+/* Whoever cancelled what is around n now did not see those who wait in it. */
+void weft__node_link_again(weft__node *n) {
+    node_lock(n->outer);
+    link_inner(n->outer, n);
+    node_unlock(n->outer);
+    weft__node_publish(n->outer);
+    weft__node_reach(n);
+}
+
 void weft__node_retract(weft__node *n) {
     weft__node *outer = n->outer;
     node_lock(outer);

@@ -65,6 +65,8 @@ static inline void node_task_begins(fiber *f, weft__node *outer) {
 
 /* Make n, and all that is around it, reachable. */
 void weft__node_publish(weft__node *n);
+/* n, which was published and has been taken out, has a new outer node. */
+void weft__node_link_again(weft__node *n);
 /* Take n, which was published, out of its outer node. */
 void weft__node_retract(weft__node *n);
 

@@ -377,6 +377,8 @@ static work next_work(worker *w) {
     }
 }
 
+uint64_t weft__det_strand(det *d) { return STRAND + ++d->strands; }
+
 _Noreturn void weft__det_loop(fiber *self) {
     for (;;) {
         worker *w = self->w;
@@ -384,7 +386,7 @@ _Noreturn void weft__det_loop(fiber *self) {
         self->first = NULL;
         if (!next.task) next = next_work(w);
         if (next.task) {
-            if (is_forked_child(item_of_task(next.task))) self->name = STRAND + ++w->rt->det->strands;
+            if (is_forked_child(item_of_task(next.task))) self->name = weft__det_strand(w->rt->det);
             fiber *waiter = weft__task_start(self, next.task);
             if (!waiter) continue;
             if (!waiter->first) {

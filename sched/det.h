@@ -109,5 +109,6 @@ void weft__det_point(fiber *f);
 void weft__det_minor_point(fiber *f);     /* one that records do not have: fork, join, checkpoint */
 void weft__det_yield(fiber *f);
 _Noreturn void weft__det_loop(fiber *self);
+uint64_t weft__det_strand(det *d); /* a name for one more that has a stack */
 
 #endif

@@ -331,6 +331,7 @@ static bool is_running(const runtime *rt, const fiber *f, uint16_t *on) {
 
 static void look_at_stack(dump *d, row *r) {
     fiber *f = r->f;
+    for (fiber *in; (in = (fiber *)peek(&f->drives)) != NULL;) r->f = f = in; /* it waits for what it drives */
     r->waits_for = (const char *)peek(&f->waits_for);
     r->waits_on = (const void *)peek(&f->waits_on);
     r->masked = peek_16(&f->floor) != 0;

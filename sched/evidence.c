@@ -60,6 +60,7 @@ static char *view(char *room, const weft__evidence *outer, const evidence_item *
     e->outer = outer;
     e->shared = e;
     e->observers = outer->observers;
+    e->root = outer->root;
     e->copy = NULL;
     e->own = own;
     e->n_own = (uint32_t)n;
@@ -78,22 +79,42 @@ static char *view(char *room, const weft__evidence *outer, const evidence_item *
     return (char *)(watch + 1);
 }
 
-const weft__evidence *weft__evidence_make(void *room, uint64_t serial, const weft__evidence *outer, const evidence_item *items,
-                                          size_t n, const weft__observer *see, bool shared) {
+const weft__evidence *weft__evidence_make(void *room, const weft__evidence *outer, const evidence_item *items, size_t n,
+                                          const weft__observer *see, bool shared) {
     weft__evidence *e = room;
     char *rest = view(room, outer, items, n, see);
-    e->serial = serial;
     if (!shared) e->shared = outer->shared;
     if (two_views(outer, shared)) {
         weft__evidence *children = (weft__evidence *)(void *)(((uintptr_t)rest + 15) & ~(uintptr_t)15);
         view((char *)children, outer->shared, items, n, see);
-        children->serial = serial;
         e->shared = children;
     }
     return e;
 }
 
-uint64_t weft__evidence_serial(fiber *f) { return f ? ++f->w->installs << 12 | f->w->index : 0; }
+static bool is_same(const weft__entry *a, const weft__entry *b) {
+    return a == b || (a && b && a->clause == b->clause && a->self == b->self);
+}
+
+size_t weft__evidence_root_room(const weft__evidence *around) { return round_up(sizeof *around + around->slots * sizeof *around->at); }
+
+const weft__evidence *weft__evidence_root(void *room, const weft__evidence *around, const weft__evidence *kept, fiber *body,
+                                          const weft__entry *elsewhere) {
+    weft__evidence *e = room;
+    *e = *kept;
+    for (uint32_t i = 0; i < around->slots; i++) {
+        const weft__entry *theirs = i < around->shared->slots ? around->shared->at[i] : NULL;
+        e->at[i] = !is_same(around->at[i], theirs) ? elsewhere : theirs ? kept->at[i] : NULL;
+    }
+    e->slots = around->slots;
+    e->fast = e->observers ? 1 : e->slots;
+    e->root = body;
+    e->copy = NULL;
+    e->outer = e->shared = kept;
+    e->own = NULL;
+    e->n_own = 0;
+    return e;
+}
 
 /* ---- copies ------------------------------------------------------------------------------------------- */
 
@@ -130,6 +151,7 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     c->evidence.outer = outer;
     c->evidence.shared = &c->evidence;
     c->evidence.copy = c;
+    c->evidence.root = NULL;
     for (uint32_t i = 0; i < from->n_own; i++) {
         own[i] = from->own[i];
         own[i].outer = outer;

@@ -11,6 +11,9 @@
  *   spawned fibers     see a copy of the shared part, counted, E3: made at most once for each frame, published by a
  *                      compare-and-swap, told under its lock when the frame goes
  *
+ * A body with a stack of its own (effect/once.c) may go on elsewhere, below other frames, or when those around it have gone.  So it
+ * has a copy, as spawned fibers have; what is not shared it finds through `root`, where its driver is, at the price of a walk.
+ *
  * What a clause forks sees what the clause does, or, stolen, what children of the performer see: only one of the two could be
  * had without a store for each fork or each perform, so neither is promised.
  *
@@ -59,12 +62,15 @@ extern const weft__evidence weft__no_evidence;
 /* What it takes: bytes, aligned to 16.  Numbers the effects. */
 size_t weft__evidence_room(const weft__evidence *outer, const evidence_item *items, size_t n, bool shared);
 /* In that room: items (and what is observed, if see is not NULL) around which `outer` holds.  shared: children see it. */
-const weft__evidence *weft__evidence_make(void *room, uint64_t serial, const weft__evidence *outer, const evidence_item *items,
-                                          size_t n, const weft__observer *see, bool shared);
+const weft__evidence *weft__evidence_make(void *room, const weft__evidence *outer, const evidence_item *items, size_t n,
+                                          const weft__observer *see, bool shared);
 /* The frame goes. */
 void weft__evidence_end(const weft__evidence *e);
-/* Never given out before in this runtime.  Owner of f. */
-uint64_t weft__evidence_serial(fiber *f);
+/* What holds around a body with a stack of its own, where `around` does and `kept` is its shared part, kept for as long: of what
+ * is not shared the body, wherever it goes on, finds what is around its driver; `elsewhere` (WEFT__ELSEWHERE) stands for that. */
+size_t weft__evidence_root_room(const weft__evidence *around);
+const weft__evidence *weft__evidence_root(void *room, const weft__evidence *around, const weft__evidence *kept, fiber *body,
+                                          const weft__entry *elsewhere);
 
 /* What a child forked in n sees. */
 const weft__evidence *weft__evidence_of(weft__node *n);

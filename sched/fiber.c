@@ -97,7 +97,7 @@ _Noreturn void weft__fiber_leave(fiber *self) {
 static void fiber_init(fiber *f, worker *w, stack s) {
     memset(f, 0, offsetof(fiber, winner));
     memset(&f->ctx, 0, offsetof(fiber, base) - offsetof(fiber, ctx));
-    memset(&f->anchor_scope, 0, sizeof(fiber) - offsetof(fiber, anchor_scope));
+    memset(&f->env, 0, sizeof(fiber) - offsetof(fiber, env));
     f->w = w;
     f->rt = w->rt;
     f->stk = s;
@@ -129,14 +129,19 @@ static bool fresh_stack(worker *w, stack_class cls, stack *out) {
     return got;
 }
 
-fiber *weft__carrier_of(worker *w, stack_class cls) {
+fiber *weft__fiber_fresh(worker *w, stack_class cls) {
     stack s;
     if (!fresh_stack(w, cls, &s)) return NULL;
     fiber *f = weft__fiber_on(&s);
     fiber_init(f, w, s);
     no_children(f);
-    weft__ctx_init(&f->ctx, s.lo, (char *)f, carrier_entry);
     worker_count(&w->stats.stacks);
+    return f;
+}
+
+fiber *weft__carrier_of(worker *w, stack_class cls) {
+    fiber *f = weft__fiber_fresh(w, cls);
+    if (f) weft__ctx_init(&f->ctx, f->stk.lo, (char *)f, carrier_entry);
     return f;
 }
 

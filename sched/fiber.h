@@ -82,8 +82,13 @@ typedef struct fiber {
     weft_task root;         /* sentinel: older end of the list of outstanding children */
     void *exceptions[2];    /* the C++ runtime's per-thread state, while suspended */
     weft__node base;        /* the outermost node of its task */
+    _Atomic uint64_t ticket; /* of the continuation that it is (effect/once.c); survives as `winner` does */
     const struct weft__evidence *env; /* of its task when it began (sched/evidence.h); its own, once it has ended */
     char *low;              /* what pub.low is, but for evidence */
+    struct fiber *driver;   /* coro (sched/coro.h): who goes on when it is left */
+    struct fiber *drives;   /* the coro that it waits for: for dumps */
+    void (*coro_fn)(void *arg);
+    void *coro_arg;
     weft__node *anchor_scope; /* where the children after `anchor` were forked */
     struct weft_fiber *waits_end_of; /* sched/interrupt.c, under its lock */
     struct runtime *rt;     /* whose stack this is; constant */
@@ -128,6 +133,8 @@ static inline fiber *weft__fiber_on(const stack *s) {
 
 /* A fresh carrier, set up so that its loop starts when it is switched to.  NULL when there is no stack.  Owner of w. */
 fiber *weft__carrier_of(worker *w, stack_class cls);
+/* One that was never switched to and has no context yet: for sched/coro.h. */
+fiber *weft__fiber_fresh(worker *w, stack_class cls);
 /* Make f, a zeroed block that is used for nothing else, the fiber of the calling thread's own stack, which is to be left
  * and come back to on this thread alone. */
 void weft__fiber_adopt(fiber *f, worker *w);

@@ -96,6 +96,12 @@ binding *weft__locals_of(weft__node *forked_in) {
     return forked_in->owner ? atom_load_acq((_Atomic(binding *) *)&node_owner(forked_in)->locals) : NULL;
 }
 
+void weft__locals_root(fiber *c, binding *older) {
+    binding **last = &c->locals;
+    while (*last && (*last)->of == c) last = &(*last)->older;
+    atom_store_rel((_Atomic(binding *) *)last, older);
+}
+
 static bool wants_merge(const binding *b) {
     for (; b; b = b->older)
         if (b->key->merge) return true;
@@ -145,9 +151,9 @@ typedef struct held {
     weft__node *node; /* until this one is left */
 } held;
 
-/* Masks hold nothing: n, or the scope or base around it. */
+/* Masks and handlers hold nothing: n, or the scope or base around it. */
 static weft__node *holder(weft__node *n) {
-    while (n->kind == WEFT__MASK || n->kind == WEFT__RESTORE) n = n->outer;
+    while (n->kind == WEFT__MASK || n->kind == WEFT__RESTORE || n->kind == WEFT__PROMPT) n = n->outer;
     return n;
 }
 

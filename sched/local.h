@@ -25,6 +25,9 @@ void weft__locals_free(binding *b);
 /* The list a forked child starts with. */
 binding *weft__locals_of(weft__node *forked_in);
 
+/* c's own go on into `older` from now on. */
+void weft__locals_root(fiber *c, binding *older);
+
 /* A task ends on self: its locals go (or stay with its block, for a merge), its held causes are let go. */
 void weft__task_leaves(fiber *self);
 

@@ -14,6 +14,7 @@
 #include "sched/cancel.h"
 #include "sched/cause.h"
 #include "sched/clock.h"
+#include "sched/coro.h"
 #include "sched/det.h"
 #include "sched/dump.h"
 #include "sched/interrupt.h"
@@ -51,6 +52,7 @@ static void alive_wait(runtime *rt, uint32_t value) {
 /* What it has of its own, by the thread that was the worker. */
 static void worker_leaves(worker *w) {
     weft__carriers_drop(w);
+    weft__coros_drop(w);
     weft__stack_cache_close(w->stacks);
     for (unsigned c = 0; c < SPAWN_CLASSES; c++)
         if (w->blocks[c]) weft__slab_cache_close(w->blocks[c]);

@@ -30,7 +30,7 @@
 
 /* Written by the owner (relaxed, so that a reader sees whole values), read by weft_runtime_stats. */
 typedef struct worker_stats {
-    _Atomic uint64_t published, stolen, taken_back, suspended, wakes, parks, stacks;
+    _Atomic uint64_t published, stolen, taken_back, suspended, wakes, parks, stacks, kept, used;
 } worker_stats;
 
 struct worker {
@@ -65,7 +65,8 @@ struct worker {
     bool children_first;  /* at the last dispatch of the loop its shared children came before ready work */
     bool timed;           /* its own timers woke it, and it has not slept since */
     bool sent_to;         /* others have sent it work, and it has not slept since */
-    uint64_t installs;    /* sched/evidence.c: evidence made here so far */
+    fiber *coros;         /* idle (sched/coro.h), linked by `below`, */
+    unsigned n_coros;     /* so many */
     worker_stats stats;
 
     /* owner and thieves */

@@ -51,19 +51,19 @@ WEFT_BEGIN_C
 /* The body of a handler, held at a perform: a value that can be copied, good for one use (weft/continuation.h). */
 typedef struct weft_k {
     struct fiber *body;
-    uint64_t ticket;
+    uint64_t ticket; /* generation, runtime */
 } weft_k;
 
 /* ---- performing ---------------------------------------------------------------------------------------- */
 
 /* A perform that is not a plain call to a clause nearby.  Returns what weft_perform does.  [any thread] */
-WEFT_API WEFT_COLD weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
+WEFT_API weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
                                                 const weft_place *at);
 /* Go on outwards from `from`, whose clause passed. */
 WEFT_API weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
                                           const weft__evidence *from);
 
-enum { WEFT__PASSED = 16 }; /* the tag of an exit that only says: ask the next one out */
+enum { WEFT__PASSED = 16, WEFT__TRANSFERRED }; /* tags of exits that only say: ask the next one out; go on with a continuation */
 
 static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_effect *effect, const void *payload,
                                                                      void *reply, const weft_place *at) {
@@ -73,7 +73,8 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
         const weft__evidence *here = f->env;
         if (WEFT_LIKELY(slot < here->fast)) {
             const weft__entry *e = here->at[slot];
-            if (WEFT_LIKELY(e != NULL) && WEFT_LIKELY(e->tail != NULL)) {
+            if (WEFT_LIKELY(e != NULL)) {
+                if (!e->tail) return e->apart(e, effect, payload, reply, at);
                 f->env = e->outer;
                 weft_exit x = e->tail(payload, reply, e->self);
                 f->env = here;
@@ -115,14 +116,6 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
     })
 
 /* ---- handlers ----------------------------------------------------------------------------------------- */
-
-enum { WEFT__TAIL, WEFT__ABORT, WEFT__ONCE, WEFT__PASS };
-
-typedef struct weft_clause {
-    const weft_effect *effect;
-    void (*fn)(void); /* a name__tail, name__abort or name__once */
-    uint32_t kind;
-} weft_clause;
 
 /* Sees an effect that is performed, before its clause does.  An exit that is not ok is what the perform returns. */
 typedef weft_exit weft_observe_fn(const weft_effect *effect, const void *payload, const weft_place *at, void *self);

@@ -31,13 +31,25 @@ typedef struct weft_place {
 } weft_place;
 
 typedef weft_exit weft__tail_fn(const void *payload, void *reply, void *self);
+struct weft__entry;
+typedef weft_exit weft__apart_fn(const struct weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
+                                 const weft_place *at);
+
+enum { WEFT__TAIL, WEFT__ABORT, WEFT__ONCE, WEFT__PASS, WEFT__ELSEWHERE }; /* kinds of clauses */
+
+typedef struct weft_clause {
+    const struct weft_effect *effect;
+    void (*fn)(void); /* a name__tail, name__abort or name__once (weft/handler.h) */
+    uint32_t kind;
+} weft_clause;
 
 /* What was installed for a slot.  Constant while it is installed. */
 typedef struct weft__entry {
-    weft__tail_fn *tail; /* a clause that is a plain call; NULL: ask the slow path */
+    weft__tail_fn *tail;   /* a clause that is a plain call; else NULL, and */
+    weft__apart_fn *apart; /* this is called instead */
     void *self;
     const struct weft__evidence *outer; /* what holds while the clause runs */
-    const struct weft_clause *clause;   /* NULL: a value of the environment, at `self` */
+    const weft_clause *clause;   /* NULL: a value of the environment, at `self` */
     struct weft__prompt *prompt;        /* the handler's frame; NULL in a copy, */
     struct weft__copy *copy;            /* which knows whether the frame is still there */
     uint64_t bytes;                     /* of a value */
@@ -49,7 +61,8 @@ typedef struct weft__evidence {
     const struct weft__evidence *outer;  /* around it; NULL: it is nobody's */
     const struct weft__evidence *shared; /* what children see of it; itself if that is all */
     const struct weft__observer *observers; /* innermost first */
-    uint64_t serial;          /* no other vector at this address ever had it */
+    struct fiber *root;       /* the innermost body around that has a stack of its own, NULL: none.  What is not found here is
+                               * looked for where that body is driven from */
     struct weft__copy *copy;  /* for spawned fibers, once one was */
     const weft__entry *own;   /* those that were installed with it */
     uint32_t n_own;

@@ -1,0 +1,101 @@
+/* sched/coro.c -- coros: kept, begun, ended.  What must hold: sched/coro.h.
+ * SPDX-License-Identifier: Apache-2.0 OR MIT */
+#include "sched/coro.h"
+#include "sched/det.h"
+#include "sched/evidence.h"
+#include "sched/exit.h"
+
+/* The fiber is the same on every worker. */
+static void coro_entry(void *note) {
+    fiber *self = thread_fiber();
+    (void)note;
+    for (;;) self->coro_fn(self->coro_arg);
+}
+
+fiber *weft__coro_get(worker *w) {
+    fiber *c = w->coros;
+    if (weft_fault_point(FAULT_STACK)) return NULL;
+    if (WEFT_LIKELY(c != NULL)) {
+        w->coros = c->below;
+        w->n_coros--;
+        return c;
+    }
+    c = weft__fiber_fresh(w, w->rt->stack_cls);
+    if (c) weft__ctx_native_init(&c->ctx, c->stk.lo, (char *)c, coro_entry);
+    return c;
+}
+
+void weft__coro_put(worker *w, fiber *c) {
+    if (w->n_coros >= CARRIERS_KEPT) {
+        weft__carrier_drop(w, c);
+        return;
+    }
+    c->below = w->coros;
+    w->coros = c;
+    w->n_coros++;
+}
+
+void weft__coros_drop(worker *w) {
+    while (w->coros) {
+        fiber *c = w->coros;
+        w->coros = c->below;
+        weft__carrier_drop(w, c);
+    }
+    w->n_coros = 0;
+}
+
+void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg) {
+    if (f->then) weft__look_and_stay(f); /* whoever waits for f's task is to be reached while f waits for c */
+    weft__task_begins(c, t, f->pub.scope);
+    c->where = f->where;
+    c->told = TOLD_NOTHING;
+    c->coro_fn = fn;
+    c->coro_arg = arg;
+    c->driver = f;
+    if (WEFT_UNLIKELY(f->rt->det != NULL)) c->name = weft__det_strand(f->rt->det);
+}
+
+void weft__coro_ends(fiber *c) {
+    c->where = WHERE_ANY;
+    c->drives = NULL;
+    weft__task_ends(c);
+}
+
+/* ---- more stack --------------------------------------------------------------------------------------- */
+
+typedef struct aside {
+    weft_task task;
+    void (*fn)(void *arg);
+    void *arg;
+    weft_exit said;
+} aside;
+
+static void call_aside(void *arg) {
+    aside *a = arg;
+    fiber *self = thread_fiber(), *driver;
+    weft_task *head = self->pub.head;
+    a->fn(a->arg);
+    check_over(self, &a->task, head, 0);
+    a->said = self->exit;
+    self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
+    weft__coro_ends(self);
+    driver = self->driver;
+    coro_switch(self, driver, NULL);
+}
+
+static const weft_site aside_site = {NULL, "more stack", __FILE__, __LINE__};
+
+bool weft__coro_call(fiber *f, void (*fn)(void *arg), void *arg) {
+    aside a = {.fn = fn, .arg = arg};
+    fiber *c = weft__coro_get(f->w);
+    if (!c) return false;
+    a.task.site = (uintptr_t)&aside_site;
+    weft__coro_begins(c, f, &a.task, call_aside, &a);
+    evidence_set(c, c->env = f->pub.env);
+    f->drives = c;
+    coro_switch(f, c, NULL);
+    f->drives = NULL;
+    weft__coro_put(f->w, c);
+    weft__exit_record(a.said);
+    return true;
+}
