@@ -225,7 +225,7 @@ static const char *name_here(fiber *f) {
 static weft_exit defect(fiber *f, weft_err code, const char *what, const weft_effect *effect, const weft_place *at) {
     char text[WEFT_CAUSE_TEXT_MAX + 1];
     snprintf(text, sizeof text, "effect '%s' performed at %s:%d by %s %s", effect->name, at->file, at->line, name_here(f), what);
-    weft_exit e = {WEFT_EXIT_DIE, code, weft__cause_leaf(WEFT_CAUSE_DIE, code, text, at->file, at->line)};
+    weft_exit e = {WEFT_EXIT_DIE, (int)code, weft__cause_leaf(WEFT_CAUSE_DIE, (int)code, text, at->file, at->line)};
     return f ? weft__hold_own(f, e) : e;
 }
 
