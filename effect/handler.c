@@ -177,7 +177,7 @@ static weft_exit handle_one(const weft_handler *h, const weft__body *b) {
         if (handle_aside(f, h, b, &e)) return e;
     }
     if (!weft__handler_once(h)) return handle_here(f, h, b, items, payload);
-    if (f) return weft__handle_once(f, h, b);
+    if (f) return weft__handle_once(h, b);
     return FAILED(WEFT_E_INVALID, "weft_handle: a handler with a once clause needs a fiber; call it inside weft_run");
 }
 

@@ -45,7 +45,7 @@ static inline bool prompt_aborted(prompt *p) { return atom_load_acq(&p->state) =
 /* h has a clause that gets a continuation. */
 bool weft__handler_once(const weft_handler *h);
 /* effect/once.c */
-weft_exit weft__handle_once(fiber *f, const weft_handler *h, const weft__body *b);
+weft_exit weft__handle_once(const weft_handler *h, const weft__body *b);
 weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
                              const weft_place *at);
 weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,

@@ -2,14 +2,14 @@
  *
  * A body under a handler with a once clause is a task on a coro (sched/coro.h): its frames, scopes, children and locks are that
  * fiber's.  Who calls weft_handle drives it.  A perform of such an effect, from the body or from anything it drives itself,
- * leaves for the driver with a `wake`, a note in its own frame:
+ * leaves for the driver, with a `wake` that says why:
  *
  *   DRIVEN --perform--> HELD --resume, transfer, discontinue--> DRIVEN ... --the body returns--> over
  *                        |  \--keep--> KEPT --the same, from any worker--> DRIVEN
  *
  *   K1 fiber.ticket of the body is {generation:40 | runtime:22 | state:2}; each perform counts the generation up.  A continuation is the
  *      body and the generation.  Out of HELD only the driver that was left for leads, by stores; whoever turns KEPT of that
- *      generation into DRIVEN, by a compare-and-swap, has it
+ *      generation into DRIVEN, by a compare-and-swap (or, the only worker of a runtime, a store), has it
  *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
  *      compare-and-swap: release by who keeps it, acquire by who uses it
  *   K3 while nobody drives it the body is in nobody's tree of scopes: a perform takes its base out, driving puts it under the
@@ -40,19 +40,17 @@ enum { DRIVEN, HELD, KEPT, STATES = 4 };
 #define GENERATION_1 ((uint64_t)STATES << RUNTIME_BITS)
 
 /* Another one for each runtime of the process, as far as the bits go: handles are numbered. */
-static inline uint64_t runtime_bits(const fiber *f) { return ((uint64_t)(uintptr_t)f->rt->handle >> 1 & ((1 << RUNTIME_BITS) - 1)) * STATES; }
+static inline uint64_t runtime_bits(const fiber *f) { return ((uint64_t)(uintptr_t)f->rt->handle >> 1) % (1 << RUNTIME_BITS) * STATES; }
 /* Without a look at the body, whose runtime may be gone. */
 static inline bool is_of(const fiber *f, weft_k k) { return (k.ticket & (GENERATION_1 - 1)) == runtime_bits(f); }
 
-/* Why the driver goes on: a perform, or (effect NULL) the end. */
+/* Why the driver goes on: a perform, or (by NULL) the end. */
 typedef struct wake {
-    struct once *once;
-    const weft_effect *effect;
+    const weft__entry *by; /* what was found for it: a clause of this handler */
     const void *payload;
     void *reply;
     const weft_place *at;
-    const weft_clause *clause;
-    weft_exit exit; /* what the perform is to return, a reference; or how the body ended */
+    weft_exit exit; /* what the perform is to return, held by its fiber; or how the body ended, a reference */
     bool stopped;
 } wake;
 
@@ -63,19 +61,31 @@ typedef struct once {
     size_t at, bytes;
     weft_task *call;
     const weft__evidence *kept;
-    fiber *holder;        /* the driver that was left for, */
-    fiber *inner;         /* K2: who performed: the body, or the innermost that it drives; and its wake */
-    wake *pending;
+    fiber *inner;         /* K2: the driver was left for by the body, or the innermost that it drives, */
+    wake wake;            /* for this */
     bool published;       /* K3: it was in a tree */
 } once;
 
-typedef struct start {
-    const weft_handler *h;
-    const weft__body *body;
-    fiber *driver;
-    const weft__evidence *kept;
-    size_t items, payload;
-} start;
+/* What a driver is at: a coro_drive. */
+typedef struct drive {
+    weft_exit exit;
+    ctx *from;
+    ctx *(*step)(coro_drive *d, void *note);
+    fiber *f;
+    fiber *body;
+    void *answer;
+    bool fixed; /* the body goes on only to end: this is what the clause has said */
+    weft_exit says;
+    struct {    /* until the body has begun */
+        const weft_handler *h;
+        const weft__body *body;
+        const weft__evidence *kept;
+        size_t items, payload;
+    } start;
+} drive;
+_Static_assert(sizeof(drive) <= sizeof(coro_drive) && offsetof(drive, from) == offsetof(coro_drive, from) &&
+                   offsetof(drive, step) == offsetof(coro_drive, step),
+               "one is used as the other");
 
 static once *once_of(fiber *body) { return body->coro_arg; }
 
@@ -85,31 +95,35 @@ static once *once_of(fiber *body) { return body->coro_arg; }
 
 /* K4: what the driver needs of the body stays in its first frame, below which the last switch is. */
 static void body_over(once *o, fiber *self) {
-    wake end = {.once = o, .exit = self->exit, .stopped = self->told == 0};
+    o->wake.by = NULL;
+    o->wake.exit = self->exit;
+    o->wake.stopped = self->told == 0;
     self->exit = success;
     weft__evidence_end(o->p.at.evidence);
     weft__coro_ends(self);
     weft__evidence_drop(o->kept);
-    coro_switch(self, self->driver, &end);
+    coro_switch(self, self->driver, o);
 }
 
 static void run_body(void *arg) {
-    start s = *(start *)arg;
+    const drive *d = arg;
+    const weft_handler *h = d->start.h;
+    const weft__body *b = d->start.body;
     fiber *self = thread_fiber();
-    const weft__evidence *around = s.driver->pub.env;
-    weft_clause *clauses = ROOM(s.h->n * sizeof *clauses);
-    evidence_item *items = ROOM(s.items * sizeof *items);
-    weft_task *call = ROOM(s.body->size);
-    const weft_site *site = s.body->site;
-    once o = {.p = {.owner = self, .body = self}, .handler = *s.h, .at = s.body->at, .bytes = s.body->bytes, .call = call, .kept = s.kept};
-    memcpy(clauses, s.h->clauses, s.h->n * sizeof *clauses);
-    memcpy(call, s.body->call, s.body->size);
+    const weft__evidence *around = d->f->pub.env, *kept = d->start.kept;
+    weft_clause *clauses = ROOM(h->n * sizeof *clauses);
+    evidence_item *items = ROOM(d->start.items * sizeof *items);
+    weft_task *call = ROOM(b->size);
+    const weft_site *site = b->site;
+    once o = {.p = {.owner = self, .body = self}, .handler = *h, .at = b->at, .bytes = b->bytes, .call = call, .kept = kept};
+    memcpy(clauses, h->clauses, h->n * sizeof *clauses);
+    memcpy(call, b->call, b->size);
     o.handler.clauses = clauses;
     o.p.handler = &o.handler;
-    o.p.payload = ROOM(s.payload);
+    o.p.payload = ROOM(d->start.payload);
     size_t n = weft__handler_fill(&o.handler, &o.p, items);
     weft__observer see = {o.handler.observe, o.handler.self, NULL, NULL};
-    const weft__evidence *root = weft__evidence_root(ROOM(weft__evidence_root_room(around)), around, s.kept, self,
+    const weft__evidence *root = weft__evidence_root(ROOM(weft__evidence_root_room(around)), around, kept, self,
                                                     &weft__entry_elsewhere);
     void *room = ROOM(weft__evidence_room(root, items, n, o.handler.shared));
     o.p.at.evidence = weft__evidence_make(room, root, items, n, o.handler.observe ? &see : NULL, o.handler.shared);
@@ -142,21 +156,17 @@ weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, co
     fiber *f = thread_fiber();
     once *o = (once *)(void *)e->prompt;
     fiber *body = o->p.body, *driver = body->driver;
-    wake w;
     if (WEFT_UNLIKELY(!is_alone(f, body)) && !leave_tree(f, body, o))
         return (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_ABORTED, &over};
-    w.once = o;
-    w.effect = effect;
-    w.payload = payload;
-    w.reply = reply;
-    w.at = at;
-    w.clause = e->clause;
+    (void)effect;
+    o->wake.by = e;
+    o->wake.payload = payload;
+    o->wake.reply = reply;
+    o->wake.at = at;
     o->inner = f;
-    o->pending = &w;
-    o->holder = driver;
-    atom_store_rlx(&body->ticket, (atom_load_rlx(&body->ticket) & ~(uint64_t)(STATES - 1)) + GENERATION_1 + HELD);
-    coro_switch(f, driver, &w);
-    return WEFT_LIKELY(weft_ok(w.exit)) ? w.exit : weft__hold_own(f, w.exit);
+    atom_store_rlx(&body->ticket, atom_load_rlx(&body->ticket) + (GENERATION_1 + HELD - DRIVEN));
+    coro_pass(f, driver);
+    return weft__coro_hop(&f->ctx, &driver->ctx, o, &o->wake.exit);
 }
 
 /* ---- the driver's side -------------------------------------------------------------------------------- */
@@ -165,11 +175,15 @@ weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, co
 SWITCH_INLINE bool claim(fiber *f, fiber *body, uint64_t ticket, uint64_t *was) {
     uint64_t word = atom_load_acq(&body->ticket);
     *was = word ^ ticket;
-    if (*was == HELD && WEFT_LIKELY(once_of(body)->holder == f)) {
+    if (*was == HELD && WEFT_LIKELY(body->driver == f)) {
         atom_store_rlx(&body->ticket, ticket | DRIVEN);
         return true;
     }
-    if (*was != KEPT || !atom_cas_ar(&body->ticket, &word, ticket | DRIVEN)) return false;
+    if (*was != KEPT) return false;
+    if (f->rt->n_workers == 1) /* nobody else runs */
+        atom_store_rlx(&body->ticket, ticket | DRIVEN);
+    else if (!atom_cas_ar(&body->ticket, &word, ticket | DRIVEN))
+        return false;
     worker_count(&f->w->stats.used);
     return true;
 }
@@ -204,58 +218,47 @@ SWITCH_INLINE void adopt(fiber *f, fiber *body, once *o) {
     if (WEFT_UNLIKELY(body->base.outer != f->pub.scope || o->published || f->then)) adopt_slow(f, body, o);
 }
 
-/* What a driver is at. */
-typedef struct drive {
-    fiber *body;
-    fiber *to;       /* switch to this one: the body, first, or who performed */
-    void *answer;
-    bool fixed;      /* the body goes on only to end: this is what the clause has said */
-    weft_exit says;
-} drive;
-
-static WEFT_COLD weft_exit ended(fiber *f, drive *d, const wake *end) {
-    once *o = end->once;
+static WEFT_COLD weft_exit ended(fiber *f, drive *d, once *o) {
     fiber *body = o->p.body;
-    weft_exit e;
+    weft_exit said = o->wake.exit, e;
     void *answer = d->answer ? d->answer : __builtin_alloca(o->bytes + 1);
-    const weft_cause *why = body->base.why;
     if (prompt_aborted(&o->p)) {
-        weft__cause_drop(end->exit.cause);
+        weft__cause_drop(said.cause);
         e = weft__prompt_answer(&o->p, answer);
     } else if (d->fixed) {
-        weft__cause_drop(end->exit.cause);
+        weft__cause_drop(said.cause);
         e = d->says;
     } else {
-        e = weft__body_exit(f, end->exit, end->stopped);
+        e = weft__body_exit(f, said, o->wake.stopped);
         if (weft_ok(e)) par_copy(answer, (char *)o->call + o->at, o->bytes);
     }
-    weft__cause_drop(why);
+    weft__cause_drop(body->base.why);
     body->base.why = NULL;
     weft__coro_put(f->w, body);
     return e;
 }
 
-/* The body's perform returns e, a reference, and all that may suspend in it an interrupt. */
-static void stop(fiber *body, once *o, weft_exit e) {
-    o->pending->exit = e;
-    weft__node_cancel(&body->base, weft__cause_keep(e.cause));
-    cancel_look_again(o->inner);
+/* What the perform returns: e is lent, and held by the performer. */
+static void perform_returns(once *o, weft_exit e) {
+    o->wake.exit = weft_ok(e) ? e : weft__hold(o->inner, e);
 }
 
-static weft_exit owned(weft_exit e) {
+/* The body's perform returns e, and all that may suspend in it an interrupt. */
+static void stop(fiber *body, once *o, weft_exit e) {
+    perform_returns(o, e);
     weft__cause_keep(e.cause);
-    return e;
+    weft__node_cancel(&body->base, e.cause);
+    cancel_look_again(o->inner);
 }
 
 /* The clause has returned x and left its continuation alone: the body goes on. */
 static WEFT_COLD void left_alone(fiber *f, drive *d, once *o, weft_exit x) {
     static const weft_cause why = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the clause returned without going on with its body");
-    wake *w = o->pending;
+    const wake *w = &o->wake;
     if (x.tag == WEFT__PASSED) { /* further out, from here, and back */
-        weft_exit e = weft__perform_outwards(w->effect, w->payload, w->reply, w->at, f->pub.env);
-        w->exit = weft_ok(e) ? e : owned(e);
+        perform_returns(o, weft__perform_outwards(w->by->clause->effect, w->payload, w->reply, w->at, f->pub.env));
     } else if (!weft_ok(x)) { /* it is the perform that failed */
-        w->exit = owned(x);
+        perform_returns(o, x);
     } else {
         d->fixed = true;
         d->says = x;
@@ -263,51 +266,68 @@ static WEFT_COLD void left_alone(fiber *f, drive *d, once *o, weft_exit x) {
     }
 }
 
-/* One clause.  True: go on driving. */
-SWITCH_INLINE bool clause(fiber *f, drive *d, once *o, weft_exit *x) {
+SWITCH_INLINE ctx *go_to(drive *d, fiber *to) {
+    d->f->drives = d->body;
+    coro_pass(d->f, to);
+    return &to->ctx;
+}
+
+/* The body was left: its clause, or its end. */
+static ctx *step(coro_drive *cd, void *note) {
     typedef weft_exit once_fn(weft_k k, const void *payload, void *answer, void *self);
-    wake *w = o->pending;
-    fiber *body = o->p.body;
-    weft_k k = {body, atom_load_rlx(&body->ticket) & ~(uint64_t)(STATES - 1)};
+    drive *d = (drive *)(void *)cd;
+    once *o = note;
+    fiber *f = d->f, *body = o->p.body;
+    f->drives = NULL;
+    if (WEFT_UNLIKELY(!o->wake.by)) return d->exit = ended(f, d, o), NULL;
+    weft_k k = {body, atom_load_rlx(&body->ticket) - HELD};
     d->body = body;
-    *x = ((once_fn *)w->clause->fn)(k, w->payload, d->answer, o->handler.self);
-    if (x->tag == WEFT__TRANSFERRED) {
-        d->body = (fiber *)(uintptr_t)x->cause;
+    weft_exit x = ((once_fn *)o->wake.by->clause->fn)(k, o->wake.payload, d->answer, o->wake.by->self);
+    if (x.tag == WEFT__TRANSFERRED) {
+        d->body = (fiber *)(uintptr_t)x.cause;
         o = once_of(d->body);
     } else {
         uint64_t was;
-        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was)) return false;
-        left_alone(f, d, o, *x);
+        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was)) return d->exit = x, NULL;
+        left_alone(f, d, o, x);
     }
     adopt(f, d->body, o);
-    d->to = o->inner;
-    return true;
+    return go_to(d, o->inner);
 }
 
-/* f->drives is for dumps. */
-SWITCH_INLINE weft_exit drive_on(fiber *f, drive *d) {
-    for (;;) {
-        weft_exit x;
-        f->drives = d->body;
-        wake *w = coro_switch(f, d->to, NULL);
-        f->drives = NULL;
-        if (!w->effect) return ended(f, d, w);
-        if (!clause(f, d, w->once, &x)) return x;
-    }
+SWITCH_INLINE void drive_begins(drive *d, fiber *f, fiber *body, void *answer) {
+    d->from = &f->ctx;
+    d->step = step;
+    d->f = f;
+    d->body = body;
+    d->answer = answer;
+    d->fixed = false;
 }
 
-weft_exit weft__handle_once(fiber *f, const weft_handler *h, const weft__body *b) {
-    start s = {h, b, f, weft__evidence_keep(f->pub.env), 0, 0};
-    fiber *body = s.kept ? weft__coro_get(f->w) : NULL;
+static ctx *refuse_drive(drive *d, weft_exit e) { return d->exit = e, NULL; }
+
+static ctx *begin_body(void *handler, uint64_t none, const void *b, const void *none_either, void *answer, coro_drive *cd) {
+    drive *d = (drive *)(void *)cd;
+    fiber *f = thread_fiber(), *body;
+    const weft__body *what = b;
+    (void)none, (void)none_either;
+    d->start.h = handler;
+    d->start.body = b;
+    d->start.kept = weft__evidence_keep(f->pub.env);
+    body = d->start.kept ? weft__coro_get(f->w) : NULL;
     if (!body) {
-        if (s.kept) weft__evidence_drop(s.kept);
-        return FAILED(WEFT_E_NOMEM, "weft_handle: no stack for the body of a handler with a once clause");
+        if (d->start.kept) weft__evidence_drop(d->start.kept);
+        return refuse_drive(d, FAILED(WEFT_E_NOMEM, "weft_handle: no stack for the body of a handler with a once clause"));
     }
-    s.items = weft__handler_items(h, &s.payload);
-    b->call->site = (uintptr_t)b->site;
-    weft__coro_begins(body, f, b->call, run_body, &s);
-    drive d = {.body = body, .to = body, .answer = b->out};
-    return drive_on(f, &d);
+    d->start.items = weft__handler_items(d->start.h, &d->start.payload);
+    what->call->site = (uintptr_t)what->site;
+    weft__coro_begins(body, f, what->call, run_body, d);
+    drive_begins(d, f, body, answer);
+    return go_to(d, body);
+}
+
+weft_exit weft__handle_once(const weft_handler *h, const weft__body *b) {
+    return weft__coro_drive((void *)(uintptr_t)h, 0, b, NULL, b->out, begin_body);
 }
 
 /* ---- continuations ------------------------------------------------------------------------------------ */
@@ -333,13 +353,13 @@ SWITCH_INLINE weft_exit take(fiber *f, weft_k k, const weft_effect *effect, uint
         return FAILED(WEFT_E_CLOSED, "the continuation belongs to a runtime that is closed, or is not the caller's; go on with it on a "
                                      "fiber of its own runtime");
     if (!claim(f, k.body, k.ticket, was)) return used();
-    if (!effect || once_of(k.body)->pending->effect == effect) return success;
+    if (!effect || once_of(k.body)->wake.by->clause->effect == effect) return success;
     give_back(f, k.body, k.ticket, *was);
     return other_effect();
 }
 
 SWITCH_INLINE void reply_with(fiber *body, const weft_effect *effect, const void *reply) {
-    wake *w = once_of(body)->pending;
+    wake *w = &once_of(body)->wake;
     if (effect->reply == 1)
         memcpy(w->reply, reply, 1);
     else
@@ -347,11 +367,16 @@ SWITCH_INLINE void reply_with(fiber *body, const weft_effect *effect, const void
     w->exit = success;
 }
 
-SWITCH_INLINE weft_exit go_on_here(fiber *f, fiber *body, void *answer) {
+SWITCH_INLINE ctx *go_on_here(drive *d, fiber *f, fiber *body, void *answer) {
     once *o = once_of(body);
     adopt(f, body, o);
-    drive d = {.body = body, .to = o->inner, .answer = answer};
-    return drive_on(f, &d);
+    drive_begins(d, f, body, answer);
+    return go_to(d, o->inner);
+}
+
+static ctx *begin_again(void *body, uint64_t none, const void *none_2, const void *none_3, void *answer, coro_drive *cd) {
+    (void)none, (void)none_2, (void)none_3;
+    return go_on_here((drive *)(void *)cd, thread_fiber(), body, answer);
 }
 
 typedef struct aside {
@@ -362,9 +387,11 @@ typedef struct aside {
 
 static void go_on_aside(void *arg) {
     aside *a = arg;
-    a->exit = owned(go_on_here(thread_fiber(), a->body, a->answer));
+    a->exit = weft__coro_drive(a->body, 0, NULL, NULL, a->answer, begin_again);
+    weft__cause_keep(a->exit.cause);
 }
 
+/* This stack runs short. */
 static WEFT_COLD bool on_more_stack(fiber *f, fiber *body, void *answer, weft_exit *e) {
     aside a = {body, answer, success};
     if (!weft__coro_call(f, go_on_aside, &a)) return false;
@@ -372,19 +399,24 @@ static WEFT_COLD bool on_more_stack(fiber *f, fiber *body, void *answer, weft_ex
     return true;
 }
 
-SWITCH_INLINE weft_exit go_on(fiber *f, fiber *body, void *answer) {
-    weft_exit e;
-    if (WEFT_UNLIKELY(arch_sp() < f->low) && on_more_stack(f, body, answer, &e)) return e;
-    return go_on_here(f, body, answer);
+/* Its perform has what it returns. */
+SWITCH_INLINE ctx *go_on(drive *d, fiber *f, fiber *body, void *answer) {
+    if (WEFT_UNLIKELY(arch_sp() < f->low) && on_more_stack(f, body, answer, &d->exit)) return NULL;
+    return go_on_here(d, f, body, answer);
+}
+
+static ctx *begin_resume(void *body, uint64_t ticket, const void *effect, const void *reply, void *answer, coro_drive *cd) {
+    drive *d = (drive *)(void *)cd;
+    fiber *f = thread_fiber();
+    uint64_t was;
+    weft_exit e = take(f, (weft_k){body, ticket}, effect, &was);
+    if (WEFT_UNLIKELY(!weft_ok(e))) return refuse_drive(d, e);
+    reply_with(body, effect, reply);
+    return go_on(d, f, body, answer);
 }
 
 weft_exit weft__resume(weft_k k, const weft_effect *effect, const void *reply, void *answer) {
-    fiber *f = thread_fiber();
-    uint64_t was;
-    weft_exit e = take(f, k, effect, &was);
-    if (WEFT_UNLIKELY(!weft_ok(e))) return e;
-    reply_with(k.body, effect, reply);
-    return go_on(f, k.body, answer);
+    return weft__coro_drive(k.body, k.ticket, effect, reply, answer, begin_resume);
 }
 
 weft_exit weft__transfer(weft_k k, const weft_effect *effect, const void *reply) {
@@ -395,20 +427,26 @@ weft_exit weft__transfer(weft_k k, const weft_effect *effect, const void *reply)
     return (weft_exit){WEFT__TRANSFERRED, 0, (const weft_cause *)(const void *)k.body};
 }
 
-weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
+static ctx *begin_end(void *body, uint64_t ticket, const void *why, const void *none, void *answer, coro_drive *cd) {
+    drive *d = (drive *)(void *)cd;
     fiber *f = thread_fiber();
     uint64_t was;
+    weft_exit e = take(f, (weft_k){body, ticket}, NULL, &was);
+    (void)none;
+    if (!weft_ok(e)) return refuse_drive(d, e);
+    stop(body, once_of(body), *(const weft_exit *)why);
+    return go_on(d, f, body, answer);
+}
+
+weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
     if (weft_ok(e)) return FAILED(WEFT_E_INVALID, "weft_discontinue: needs an exit that is not ok; with a reply use weft_resume");
-    weft_exit taken = take(f, k, NULL, &was);
-    if (!weft_ok(taken)) return taken;
-    stop(k.body, once_of(k.body), owned(e));
-    return go_on(f, k.body, answer);
+    return weft__coro_drive(k.body, k.ticket, &e, NULL, answer, begin_end);
 }
 
 weft_k weft_keep(weft_k k) {
     fiber *f = thread_fiber();
     if (!k.body || !f || !is_of(f, k)) return k;
-    if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || once_of(k.body)->holder != f) return k;
+    if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || k.body->driver != f) return k;
     worker_count(&f->w->stats.kept);
     atom_store_rel(&k.body->ticket, k.ticket | KEPT);
     return k;

@@ -99,3 +99,22 @@ bool weft__coro_call(fiber *f, void (*fn)(void *arg), void *arg) {
     weft__exit_record(a.said);
     return true;
 }
+
+/* ---- where there is no assembly for it ------------------------------------------------------------------- */
+
+#ifndef WEFT__CORO_ASSEMBLY
+weft_exit weft__coro_hop(ctx *from, ctx *to, void *note, const weft_exit *result) {
+    weft__ctx_native_switch(from, to, note);
+    return *result;
+}
+
+weft_exit weft__coro_drive(void *a1, uint64_t a2, const void *a3, const void *a4, void *a5, coro_begin *begin) {
+    coro_drive d;
+    for (ctx *to = begin(a1, a2, a3, a4, a5, &d); to;) to = d.step(&d, weft__ctx_native_switch(d.from, to, NULL));
+    return d.exit;
+}
+#else
+_Static_assert(sizeof(coro_drive) <= 160 && offsetof(coro_drive, from) == 16 && offsetof(coro_drive, step) == 24,
+               "coro_x86_64.S knows this");
+_Static_assert(offsetof(ctx, sp) == 0, "and this");
+#endif

@@ -34,7 +34,8 @@ bool weft__coro_call(fiber *f, void (*fn)(void *arg), void *arg);
 void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg);
 void weft__coro_ends(fiber *c);
 
-SWITCH_INLINE void *coro_switch(fiber *from, fiber *to, void *note) {
+/* All of a switch but the jump. */
+SWITCH_INLINE void coro_pass(fiber *from, fiber *to) {
     worker *w = from->w;
     if (WEFT_UNLIKELY(w->thread_exceptions != NULL)) {
         from->exceptions[0] = w->thread_exceptions[0];
@@ -45,7 +46,32 @@ SWITCH_INLINE void *coro_switch(fiber *from, fiber *to, void *note) {
     to->w = w;
     w->running = to;
     weft__thread_set(to);
+}
+
+SWITCH_INLINE void *coro_switch(fiber *from, fiber *to, void *note) {
+    coro_pass(from, to);
     return weft__ctx_native_switch(&from->ctx, &to->ctx, note);
 }
+
+/* ---- without a return that is mispredicted (coro_x86_64.S; elsewhere coro.c has plain ones) --------------------
+ * Both are for the end of a function, as its value. */
+
+/* The jump; when somebody has jumped back, *result.  After coro_pass. */
+weft_exit weft__coro_hop(ctx *from, ctx *to, void *note, const weft_exit *result);
+
+/* begin(a1 ... a5, d) with room for a drive; then, as long as there is a context to go on in, the jump to it, and what
+ * step makes of the note it comes back with; then d->exit.  begin and step have done the passing. */
+typedef struct coro_drive {
+    weft_exit exit;
+    ctx *from;
+    ctx *(*step)(struct coro_drive *d, void *note);
+    uintptr_t room[16]; /* theirs */
+} coro_drive;
+typedef ctx *coro_begin(void *a1, uint64_t a2, const void *a3, const void *a4, void *a5, coro_drive *d);
+weft_exit weft__coro_drive(void *a1, uint64_t a2, const void *a3, const void *a4, void *a5, coro_begin *begin);
+
+#if defined(__x86_64__) && !defined(WEFT__CTX_HOOKED)
+#define WEFT__CORO_ASSEMBLY 1
+#endif
 
 #endif
