@@ -56,6 +56,12 @@ SWITCH_INLINE void *coro_switch(fiber *from, fiber *to, void *note) {
 /* ---- without a return that is mispredicted (coro_x86_64.S; elsewhere coro.c has plain ones) --------------------
  * Both are for the end of a function, as its value. */
 
+#if defined(__x86_64__) && !defined(WEFT__CTX_HOOKED)
+#define WEFT__CORO_ASSEMBLY 1
+#define weft__coro_hop weft__coro_hop_jump
+#define weft__coro_drive weft__coro_drive_jump
+#endif
+
 /* The jump; when somebody has jumped back, *result.  After coro_pass. */
 weft_exit weft__coro_hop(ctx *from, ctx *to, void *note, const weft_exit *result);
 
@@ -69,9 +75,5 @@ typedef struct coro_drive {
 } coro_drive;
 typedef ctx *coro_begin(void *a1, uint64_t a2, const void *a3, const void *a4, void *a5, coro_drive *d);
 weft_exit weft__coro_drive(void *a1, uint64_t a2, const void *a3, const void *a4, void *a5, coro_begin *begin);
-
-#if defined(__x86_64__) && !defined(WEFT__CTX_HOOKED)
-#define WEFT__CORO_ASSEMBLY 1
-#endif
 
 #endif

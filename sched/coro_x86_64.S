@@ -70,16 +70,16 @@
 .endm
 
         .text
-/* weft_exit weft__coro_hop(ctx *from, ctx *to, void *note, const weft_exit *result) */
-        ENTER   weft__coro_hop
+/* weft_exit weft__coro_hop_jump(ctx *from, ctx *to, void *note, const weft_exit *result) */
+        ENTER   weft__coro_hop_jump
         movq    %rcx, %rbx
         LEAVE
         movq    %rbx, %rcx
         RETURN
-        .size   weft__coro_hop, . - weft__coro_hop
+        .size   weft__coro_hop_jump, . - weft__coro_hop_jump
 
-/* weft_exit weft__coro_drive(a1, a2, a3, a4, a5, begin) */
-        ENTER   weft__coro_drive
+/* weft_exit weft__coro_drive_jump(a1, a2, a3, a4, a5, begin) */
+        ENTER   weft__coro_drive_jump
         movq    %r9, %rax
         movq    %rsp, %r9
         call    *%rax
@@ -96,6 +96,6 @@
         jne     2b
 3:      movq    %rsp, %rcx
         RETURN
-        .size   weft__coro_drive, . - weft__coro_drive
+        .size   weft__coro_drive_jump, . - weft__coro_drive_jump
 
         .section .note.GNU-stack,"",@progbits

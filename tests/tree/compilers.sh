@@ -9,7 +9,7 @@ mkdir -p "$work"
 cd "$root"
 
 sources="alloc/*.c sched/*.c"
-[ "$(uname -m)" = x86_64 ] && sources="$sources sched/slow_x86_64.S"
+[ "$(uname -m)" = x86_64 ] && sources="$sources sched/slow_x86_64.S sched/coro_x86_64.S"
 passed=0 skipped=0
 
 common="-std=gnu11 -DWEFT_ALLOC_SYSTEM=1 -I$root -I$root/alloc/include -I$root/sched/include -I$root/tests"
