@@ -84,6 +84,7 @@ typedef struct root_task {
     weft_task task;
     void (*fn)(void *);
     void *arg;
+    const struct weft__evidence *env; /* the thread's */
     weft_exit exit;
     _Atomic uint32_t done; /* futex word of the waiting thread */
 } root_task;
