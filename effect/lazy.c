@@ -112,7 +112,7 @@ static weft_exit circle(const char *way) {
     fiber *f = thread_fiber();
     char text[WEFT_CAUSE_TEXT_MAX + 1];
     snprintf(text, sizeof text, "a value of the environment is made from itself: %s", way);
-    weft_exit e = {WEFT_EXIT_FAIL, WEFT_E_DEADLOCK, weft__cause_leaf(WEFT_CAUSE_FAIL, WEFT_E_DEADLOCK, text, NULL, 0)};
+    weft_exit e = {WEFT_EXIT_FAIL, WEFT_E_CYCLE, weft__cause_leaf(WEFT_CAUSE_FAIL, WEFT_E_CYCLE, text, NULL, 0)};
     return f ? weft__hold_own(f, e) : e;
 }
 

@@ -57,7 +57,7 @@ WEFT_BEGIN_C
 
 /* weft_exit weft_env_get(name, name_value *value)
  * The same by value: ok, and *value is a copy.  Errors (tag FAIL): WEFT_E_MISSING, with a cause that names the key and this place;
- * for a value that is to be made: what making it failed with, WEFT_E_DEADLOCK (it is made from itself; the cause has the
+ * for a value that is to be made: what making it failed with, WEFT_E_CYCLE (it is made from itself; the cause has the
  * way round), WEFT_E_NOMEM; the interrupt, while others make it.
  * [any thread] [suspends as weft_env] */
 #define weft_env_get(name, value)                                                            \
