@@ -39,9 +39,12 @@ static weft_exit call_seeing(build *b, layer_step *s, weft_exit (*fn)(void *)) {
     return weft__env_call_with(list, weft__layer_sees(b, s->sees, list), fn, s);
 }
 
+/* The caller's interrupt, a reference. */
+static weft_exit look(void) { return own(thread_fiber(), weft_checkpoint()); }
+
 static weft_exit acquire(build *b, layer_step *s) {
-    weft_exit e = weft_checkpoint();
-    if (!weft_ok(e)) return own(thread_fiber(), e);
+    weft_exit e = look();
+    if (!weft_ok(e)) return e;
     weft_mask m;
     weft_mask_begin(&m);
     e = call_seeing(b, s, call_acquire);
@@ -197,6 +200,7 @@ weft_exit weft_layer_build(weft_scope *s, const weft_layer *l, weft_built *built
     }
     layer_step *root = &b->steps[b->n - 1];
     e = build_step(b, root, NULL);
+    if (weft_ok(e)) e = look(); /* acquires noticed nothing */
     if (weft_ok(e)) {
         *built = (weft_built){b->list, weft__layer_gives(b, root, b->list)};
         return e;
