@@ -141,7 +141,10 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     weft__entry *own = (weft__entry *)(void *)((char *)c + head);
     c->bytes = bytes;
     atom_store_rlx(&c->refs, 1);
-    c->evidence = *from;
+    c->evidence.fast = from->fast; /* not all at once: from->copy is being written by others */
+    c->evidence.slots = from->slots;
+    c->evidence.serial = from->serial;
+    c->evidence.n_own = from->n_own;
     c->evidence.own = own;
     c->evidence.outer = outer;
     c->evidence.shared = &c->evidence;
