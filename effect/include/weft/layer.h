@@ -56,7 +56,8 @@ typedef struct weft_layer {
 enum { WEFT_LAYER_DEPTH_MAX = 64 };
 
 /* WEFT_LAYER(key, acquire, release, members...)
- * Initialiser of a weft_layer.  weft_exit acquire(name_value *value, void *arg): fills *value.  weft_exit release(name_value *value,
+ * Initialiser of a weft_layer; what it points to lives as long as the block it stands in, outside of functions as the program (so in a
+ * function the layer is not static).  weft_exit acquire(name_value *value, void *arg): fills *value.  weft_exit release(name_value *value,
  * void *arg).  Both may suspend, and fail, also by weft_fail.  members: .arg = , .budget = , .name = , WEFT_NEEDS(layers...). */
 #define WEFT_LAYER(key_, acquire_, release_, ...)                                            \
     {.kind = WEFT__LEAF, .key = &key_##_key, .acquire = WEFT__MAKE(key_, acquire_),          \
