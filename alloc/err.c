@@ -45,6 +45,7 @@ const char *weft_err_text(weft_err err) {
     case WEFT_E_UNHANDLED: return "no handler here handles the effect; install one with weft_handle around the perform";
     case WEFT_E_ABORTED: return "an effect has ended the body of its handler; clean up and return, as when interrupted";
     case WEFT_E_MISSING: return "there is no value under this key; provide one around the code that asks for it";
+    case WEFT_E_CYCLE: return "it needs itself, by way of what the cause names; break the circle";
     }
     return "unknown error code; the headers and the linked library may be of different versions";
 }

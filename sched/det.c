@@ -3,6 +3,7 @@
 #include "sched/det.h"
 #include "alloc/heap.h"
 #include "sched/cause.h"
+#include "sched/evidence.h"
 #include "sched/exit.h"
 #include "sched/quiet.h"
 #include "sched/record.h"
@@ -504,6 +505,7 @@ void weft__det_enter(runtime *rt) {
     w->running = f;
     weft__thread_set(f);
     weft__task_begins(f, &d->task, &rt->root);
+    evidence_set(f, f->env = weft__evidence_of_thread()->shared);
 }
 
 weft_exit weft__det_leave(runtime *rt) {

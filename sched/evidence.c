@@ -67,6 +67,7 @@ static char *view(char *room, const weft__evidence *outer, const evidence_item *
     for (size_t i = 0; i < n; i++) {
         own[i] = items[i].entry;
         own[i].outer = outer;
+        own[i].effect = items[i].effect;
         e->at[slot_of(items[i].effect)] = &own[i];
     }
     if (see) {
@@ -124,13 +125,28 @@ static weft__copy *copy_of(const weft__evidence *e) { return (weft__copy *)((uin
 static size_t values_room(const weft__evidence *e) {
     size_t room = 0;
     for (size_t i = 0; i < e->n_own; i++)
-        if (!e->own[i].clause) room += round_up(e->own[i].bytes);
+        if (entry_is_value(&e->own[i]) && e->own[i].self) room += round_up(e->own[i].bytes);
     return room;
+}
+
+void weft__lazy_drop(weft__lazy *l) {
+    if (l && atom_sub_ar(&l->refs, 1) == 1) weft__heap_free(l, l->bytes);
+}
+
+static void drop_lazies(const weft__copy *c) {
+    for (uint32_t i = 0; i < c->evidence.n_own; i++) {
+        const weft__entry *e = &c->evidence.own[i];
+        if (entry_is_value(e) && !e->self) weft__lazy_drop(e->lazy);
+    }
 }
 
 static void copy_values(weft__copy *c, weft__entry *own, char *values) {
     for (size_t i = 0; i < c->evidence.n_own; i++) {
-        if (own[i].clause) continue;
+        if (!entry_is_value(&own[i])) continue;
+        if (!own[i].self) {
+            if (own[i].lazy) atom_add_rlx(&own[i].lazy->refs, 1);
+            continue;
+        }
         memcpy(values, own[i].self, own[i].bytes);
         own[i].self = values;
         values += round_up(own[i].bytes);
@@ -146,7 +162,9 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     weft__entry *own = (weft__entry *)(void *)((char *)c + head);
     c->bytes = bytes;
     atom_store_rlx(&c->refs, 1);
-    c->evidence = *from;
+    c->evidence.fast = from->fast; /* not all at once: from->copy is being written by others */
+    c->evidence.slots = from->slots;
+    c->evidence.n_own = from->n_own;
     c->evidence.own = own;
     c->evidence.outer = outer;
     c->evidence.shared = &c->evidence;
@@ -178,6 +196,7 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
 static void drop_copy(weft__copy *c) {
     while (c && atom_sub_ar(&c->refs, 1) == 1) {
         const weft__evidence *outer = c->evidence.outer;
+        drop_lazies(c);
         weft__heap_free(c, c->bytes);
         c = outer == &weft__no_evidence ? NULL : copy_of(outer);
     }
@@ -244,9 +263,14 @@ static _Thread_local const weft__evidence *of_thread;
 const weft__evidence *weft__evidence_of_thread(void) { return of_thread ? of_thread : &weft__no_evidence; }
 void weft__evidence_set_thread(const weft__evidence *e) { of_thread = e; }
 
+const weft__entry *weft__evidence_find(const weft__evidence *here, const weft_effect *effect) {
+    uint64_t slot = weft__look(&effect->slot);
+    return slot < here->slots ? here->at[slot] : NULL;
+}
+
 const void *weft__env_find_slow(const weft_effect *key) {
-    const weft__evidence *here = weft__evidence_of_thread();
-    uint64_t slot = slot_of(key);
-    const weft__entry *e = slot < here->slots ? here->at[slot] : NULL;
-    return e ? e->self : NULL;
+    fiber *f = thread_fiber();
+    const weft__entry *e = weft__evidence_find(f ? f->pub.env : weft__evidence_of_thread(), key);
+    if (!e || !entry_is_value(e)) return NULL;
+    return e->self || !e->lazy ? e->self : e->lazy->get(e);
 }

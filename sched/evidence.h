@@ -41,6 +41,13 @@ typedef struct weft__observer {
     const struct weft__observer *next;
 } weft__observer;
 
+/* A value that is made when it is first asked for (effect/lazy.c): counted, by the frame that provides it and by each copy. */
+typedef struct weft__lazy {
+    _Atomic uint64_t refs;
+    const void *(*get)(const weft__entry *e); /* NULL: it could not be made */
+    size_t bytes; /* of its memory */
+} weft__lazy;
+
 /* A copy for spawned fibers, with the entries, and the values of entries that are values, behind it. */
 typedef struct weft__copy {
     _Atomic uint64_t refs;
@@ -71,6 +78,11 @@ void weft__evidence_end(const weft__evidence *e);
 size_t weft__evidence_root_room(const weft__evidence *around);
 const weft__evidence *weft__evidence_root(void *room, const weft__evidence *around, const weft__evidence *kept, fiber *body,
                                           const weft__entry *elsewhere);
+/* Entry of a value that is there, or will be made. */
+static inline bool entry_is_value(const weft__entry *e) { return !e->clause; }
+void weft__lazy_drop(weft__lazy *l); /* NULL: none */
+/* What is installed for a key, NULL: nothing.  `here`: what the caller sees. */
+const weft__entry *weft__evidence_find(const weft__evidence *here, const weft_effect *effect);
 
 /* What a child forked in n sees. */
 const weft__evidence *weft__evidence_of(weft__node *n);
@@ -78,7 +90,7 @@ const weft__evidence *weft__evidence_of(weft__node *n);
 const weft__evidence *weft__evidence_keep(const weft__evidence *e);
 void weft__evidence_drop(const weft__evidence *e);
 
-/* Of the calling thread, if it has no fiber. */
+/* Of the calling thread, if it has no fiber; and what tasks see that it sends to a runtime. */
 const weft__evidence *weft__evidence_of_thread(void);
 void weft__evidence_set_thread(const weft__evidence *e);
 

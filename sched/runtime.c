@@ -17,6 +17,7 @@
 #include "sched/coro.h"
 #include "sched/det.h"
 #include "sched/dump.h"
+#include "sched/evidence.h"
 #include "sched/interrupt.h"
 #include "sched/join.h"
 #include "sched/quiet.h"
@@ -389,8 +390,12 @@ weft_err weft_shutdown(weft_runtime *handle, weft_duration drain, weft_duration 
 
 static void root_run(weft_task *task, weft_head head) {
     root_task *root = (root_task *)task;
+    fiber *f = thread_fiber();
+    const weft__evidence *own = f->env; /* of a task that it runs on top of */
     (void)head;
+    evidence_set(f, f->env = root->env);
     root->fn(root->arg);
+    f->env = own;
 }
 
 /* The waiting thread may free the root as soon as it sees `done`; the wake then goes to an address nobody
@@ -412,7 +417,7 @@ static weft_err call_det(runtime *rt, void (*fn)(void *), void *arg) {
 static weft_err call(runtime *rt, void (*fn)(void *), void *arg) {
     if (rt->det) return call_det(rt, fn, arg);
     static const weft_site site = {root_run, "main task", "weft_call", 0};
-    root_task root = {.fn = fn, .arg = arg};
+    root_task root = {.fn = fn, .arg = arg, .env = weft__evidence_of_thread()->shared};
     root.task.site = (uintptr_t)&site | WEFT__SHARED;
     atom_store_rlx(&root.task.join, (uintptr_t)&root | JOIN_ROOT);
     weft__foreign_begins(rt); /* until it is to be found: counted and not there yet, it would look like a deadlock */

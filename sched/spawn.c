@@ -217,11 +217,13 @@ static WEFT_COLD bool block_options(weft_fiber *s, fiber *f, const weft_spawn_op
     return true;
 }
 
-/* It sees what its spawner's children see.  False: no memory. */
-static bool inherit_evidence(weft_fiber *s, fiber *f) {
-    if (f->pub.env->shared == &weft__no_evidence) return true;
+/* It sees what its spawner's children see: a fiber's, of whatever runtime, or a plain thread's.  False: no memory. */
+static bool inherit_evidence(weft_fiber *s) {
+    fiber *f = thread_fiber();
+    const weft__evidence *e = f ? f->pub.env : weft__evidence_of_thread();
+    if (e->shared == &weft__no_evidence) return true;
     spawn_more *m = weft__spawn_more(s);
-    return m && (m->env = weft__evidence_keep(f->pub.env));
+    return m && (m->env = weft__evidence_keep(e));
 }
 
 /* Where it belongs, and what it inherits from the fiber that spawns it.  NULL: done. */
@@ -229,7 +231,7 @@ static WEFT_COLD const weft_exit *block_belongs(weft_fiber *s, fiber *f, const w
     static const weft_cause closed = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: the scope is closed; spawn before its end");
     static const weft_cause memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: no memory for what the fiber inherits");
     static const weft_exit ended = {WEFT_EXIT_FAIL, WEFT_E_ENDED, &closed}, nomem = {WEFT_EXIT_FAIL, WEFT_E_NOMEM, &memory};
-    if (f && !(weft__locals_inherit(f, s) && inherit_evidence(s, f))) return &nomem;
+    if ((f && !weft__locals_inherit(f, s)) || !inherit_evidence(s)) return &nomem;
     weft__node *home = &s->rt->root;
     if (o && o->scope)
         home = &((weft__region *)o->scope)->node; /* a scope begins with its region */

@@ -50,6 +50,7 @@ struct worker {
     uint64_t ids;         /* spawned here so far: the next id */
     _Atomic uint64_t spawned, ended; /* daemons not counted; owner writes, the closing thread reads */
     uint64_t rng;         /* victim order */
+    uint64_t random;      /* of effect/service.c; 0: not begun */
     uint64_t offered_at;  /* ticks of the last offer */
     uint64_t share;       /* children in the last offer */
     unsigned unpaid;      /* offers in a row that did not pay, at most UNPAID_MAX (share.c) */
@@ -85,6 +86,7 @@ typedef struct root_task {
     weft_task task;
     void (*fn)(void *);
     void *arg;
+    const struct weft__evidence *env; /* the thread's */
     weft_exit exit;
     _Atomic uint32_t done; /* futex word of the waiting thread */
 } root_task;

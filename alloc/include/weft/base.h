@@ -55,6 +55,7 @@ typedef enum weft_err {
     WEFT_E_UNHANDLED, /* an effect was performed that no handler here handles */
     WEFT_E_ABORTED,  /* an effect has ended the body of its handler: return to it */
     WEFT_E_MISSING,  /* there is no value under this key */
+    WEFT_E_CYCLE,    /* something needs itself, by way of others */
 } weft_err;
 
 /* What `err` means and what to do about it: one sentence, static, never NULL.

@@ -52,7 +52,11 @@ typedef struct weft__entry {
     const weft_clause *clause;   /* NULL: a value of the environment, at `self` */
     struct weft__prompt *prompt;        /* the handler's frame; NULL in a copy, */
     struct weft__copy *copy;            /* which knows whether the frame is still there */
-    uint64_t bytes;                     /* of a value */
+    union {
+        uint64_t bytes;                 /* of a value */
+        struct weft__lazy *lazy;        /* of one without `self`: made when it is first asked for; NULL: there was no memory */
+    };
+    const weft_effect *effect;          /* or key */
 } weft__entry;
 
 typedef struct weft__evidence {
@@ -69,15 +73,17 @@ typedef struct weft__evidence {
     const weft__entry *at[];
 } weft__evidence;
 
-/* What is installed for a key of the environment: its value, NULL if there is none.  [any thread] [never suspends] */
-WEFT_API const void *weft__env_find_slow(const weft_effect *key);
+/* What is installed for a key of the environment: its value, NULL if there is none.  A value that is made when it is first asked
+ * for is asked for.  [any thread] [suspends if what makes the value does] */
+WEFT_API WEFT_COLD const void *weft__env_find_slow(const weft_effect *key);
 static inline const void *weft__env_find(const weft_effect *key) {
     struct weft__fiber *f = weft__self();
     uint64_t slot = weft__look(&key->slot);
     if (WEFT_UNLIKELY(!f)) return weft__env_find_slow(key);
     const weft__evidence *here = f->env;
     const weft__entry *e = slot < here->slots ? here->at[slot] : NULL;
-    return e ? e->self : NULL;
+    if (!e) return NULL;
+    return WEFT_LIKELY(e->self != NULL) ? e->self : weft__env_find_slow(key);
 }
 
 WEFT_END_C
