@@ -23,8 +23,8 @@
  *   both(a, b)           as long as both go on, after the longer delay
  *   either(a, b)         as long as one of them goes on, after the shorter delay of those that do
  *
- * They are applied from the inside outwards: capped(jittered(s, 0.5, 1.5), d) is never above d, jittered(capped(s, d), 0.5, 1.5)
- * may be.  Delays do not overflow: what does not fit is WEFT_FOREVER, which waits until it is interrupted.
+ * They are applied from the inside outwards: capped(jittered(s, 0.5, 1.5), d) is never above d, and the other way round it may
+ * be.  Delays do not overflow: what does not fit is WEFT_FOREVER, which waits until it is interrupted.
  *
  * Source: effectpy's schedules (whose state lies in the schedule: two retries at once disturb each other), ZIO's, Haskell's
  * Control.Retry.
