@@ -23,7 +23,10 @@ static weft_exit attempt(weft_exit (*fn)(void *), void *arg) {
     f->exit = success;
     weft__scope_enter(&s, NULL, (weft_scope_options){0});
     weft_exit e = fn(arg);
-    e = weft__timeout_end(&s, e);
+    if (WEFT_LIKELY(weft_ok(e) && weft__region_untouched(&s.region, &f->pub)))
+        weft__region_leave(&s.region, &f->pub);
+    else
+        e = weft__timeout_end(&s, e);
     weft_exit said = f->exit;
     f->exit = own;
     if (!weft_ok(said) && (weft_ok(e) || said.tag == WEFT_EXIT_DIE)) return weft__hold_own(f, said);
