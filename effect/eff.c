@@ -127,7 +127,7 @@ static void free_memory(eff_run *r) {
 
 /* ---- polling ---------------------------------------------------------------------------------------------- */
 
-static bool too_late(eff_run *r) {
+bool weft__eff_too_late(eff_run *r) {
     static const weft_cause late = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the time of an effect is over");
     if (r->deadline == WEFT_FOREVER || weft_now() < r->deadline) return false;
     eff_fail(r, (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_INTERRUPTED, &late});
@@ -136,7 +136,7 @@ static bool too_late(eff_run *r) {
 
 WEFT_COLD bool weft__eff_poll(eff_run *r) {
     r->budget = EFF_POLL;
-    if (!r->f) return !too_late(r);
+    if (!r->f) return !weft__eff_too_late(r);
     weft_exit e = ++r->polls % EFF_POLLS_A_YIELD ? weft_checkpoint() : weft_yield();
     if (weft_ok(e)) return true;
     weft__eff_fail_lent(r, e);
@@ -303,7 +303,7 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
     r->arena = (weft_eff_arena){.used = 0};
     r->exit = success;
     r->at = NULL;
-    r->mask = NULL;
+    r->guard = NULL;
     r->deadline = WEFT_FOREVER;
     r->chunks = r->spare = NULL;
     r->large = NULL;

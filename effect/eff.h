@@ -48,9 +48,6 @@ const char *weft__eff_kind_name(unsigned kind);
  * `most` of them. */
 size_t weft__eff_children(const weft_eff_node *n, eff_ref *out, size_t most);
 
-/* Of a parallel loop. */
-typedef struct weft__eff_each_spec eff_each;
-
 /* ---- what a run tells -------------------------------------------------------------------------------------- */
 
 struct eff_run;
@@ -84,6 +81,7 @@ typedef struct weft__eff_watch {
 enum { EFF_VALUE_ROOM = 64, EFF_WORDS = 64, EFF_POLL = 1024, EFF_POLLS_A_YIELD = 8 };
 
 typedef struct eff_chunk eff_chunk;
+typedef struct eff_guard eff_guard;
 
 typedef struct eff_run {
     fiber *f;               /* NULL: a plain thread */
@@ -98,7 +96,7 @@ typedef struct eff_run {
     weft_eff_arena arena;
     weft_exit exit;         /* while it fails */
     const weft_eff_node *at; /* where that began */
-    weft_mask *mask;        /* the innermost uninterruptible part */
+    eff_guard *guard;       /* the innermost uninterruptible part */
     weft_time deadline;     /* of a plain thread */
     eff_chunk *chunks, *spare;
     char *large;            /* v and w, if they are not below */
@@ -143,6 +141,8 @@ uintptr_t weft__eff_no_memory(eff_run *r);
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
 /* A cancellation point, and now and then a yield.  False: the run fails. */
 bool weft__eff_poll(eff_run *r);
+/* Of a plain thread: run.deadline has passed, and the run fails. */
+bool weft__eff_too_late(eff_run *r);
 /* Room for values of so many bytes; what v holds is lost. */
 bool weft__eff_values_grow(eff_run *r, size_t bytes);
 

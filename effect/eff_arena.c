@@ -11,7 +11,6 @@
 #include "alloc/os.h"
 #include "alloc/spin.h"
 #include "effect/eff.h"
-#include "effect/eff_each.h"
 #include <string.h>
 
 enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024 };
@@ -186,12 +185,14 @@ static void keep_data(weft_eff_arena *a, weft_eff_node *n) {
     case WEFT__EFF_SUSPEND:
     case WEFT__EFF_MAP_WITH:
     case WEFT__EFF_FLAT_MAP:
+    case WEFT__EFF_ACQUIRE:
     case WEFT__EFF_TAP:
     case WEFT__EFF_CATCH_ALL: keep_bytes(a, &n->u.next.with, n->data, &n->u.next.spare, sizeof n->u.next.spare); break;
     case WEFT__EFF_PERFORM: keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number); break;
     case WEFT__EFF_RACE:
     case WEFT__EFF_ANY:
     case WEFT__EFF_EACH:
+    case WEFT__EFF_PROVIDE:
     case WEFT__EFF_RETRY:
     case WEFT__EFF_REPEAT: keep_bytes(a, &n->u.leaf.with, n->data, NULL, 0); break;
     default: keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number + sizeof n->u.leaf.spare); break;
@@ -232,7 +233,7 @@ static void copy_children(weft_eff_arena *a, weft_eff_node *n) {
         break;
     }
     case WEFT__EFF_EACH: {
-        eff_each *e = (eff_each *)(uintptr_t)n->u.leaf.with;
+        weft__eff_each_spec *e = (weft__eff_each_spec *)(uintptr_t)n->u.leaf.with;
         if (e && e->data) keep_bytes(a, &e->with, e->data, NULL, 0);
         break;
     }

@@ -171,6 +171,23 @@ uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
         if (next == EFF_FAILED) return next;
         return WEFT_LIKELY(--r->budget != 0) || weft__eff_poll(r) ? next : EFF_FAILED;
     }
+    case WEFT__EFF_SLEEP:
+    case WEFT__EFF_NEVER:
+    case WEFT__EFF_PROMISE: return weft__eff_wait(r, n);
+    case WEFT__EFF_TIMEOUT: return weft__eff_limit_enter(r, n, ref);
+    case WEFT__EFF_RETRY:
+    case WEFT__EFF_REPEAT: return weft__eff_again_enter(r, n, ref);
+    case WEFT__EFF_MEMOISE: return weft__eff_memo_enter(r, n, ref);
+    case WEFT__EFF_ENSURING:
+    case WEFT__EFF_ON_INTERRUPT:
+    case WEFT__EFF_ACQUIRE:
+    case WEFT__EFF_PROVIDE:
+    case WEFT__EFF_UNINTERRUPTIBLE:
+    case WEFT__EFF_RESTORE: return weft__eff_guard_enter(r, n, ref);
+    case WEFT__EFF_ZIP_PAR:
+    case WEFT__EFF_RACE:
+    case WEFT__EFF_ANY:
+    case WEFT__EFF_EACH: return weft__eff_par(r, n, ref);
     case WEFT__EFF_TAP: return push(r, n, ref, sizeof(eff_saved) + n->bytes);
     case WEFT__EFF_ZIP: return push(r, n, ref, sizeof(eff_saved) + bytes_of(n->a));
     case WEFT__EFF_CATCH_ALL: return push(r, n, ref, sizeof(eff_caught));
@@ -189,9 +206,22 @@ uintptr_t weft__eff_value(eff_run *r, eff_frame *f) {
     case EFF_WATCHED: return watched(r, f, success);
     case WEFT__EFF_MAP_WITH: return map_with(r, f);
     case WEFT__EFF_TAP: return tap(r, (eff_saved *)f);
-    case WEFT__EFF_ZIP: return zip(r, (eff_saved *)f);
+    case WEFT__EFF_ZIP:
+    case WEFT__EFF_ZIP_PAR: return zip(r, (eff_saved *)f);
     case WEFT__EFF_CATCH_ALL: return not_caught(r, (eff_caught *)f);
     case WEFT__EFF_FOLD: return folded_well(r, f);
+    case WEFT__EFF_TIMEOUT: return weft__eff_limit_leave(r, (eff_limit *)f);
+    case WEFT__EFF_RETRY:
+    case WEFT__EFF_REPEAT: return weft__eff_again(r, (eff_again *)f);
+    case WEFT__EFF_MEMOISE: return weft__eff_memo_leave(r, f);
+    case WEFT__EFF_ENSURING:
+    case WEFT__EFF_ON_INTERRUPT:
+    case WEFT__EFF_ACQUIRE:
+    case WEFT__EFF_PROVIDE:
+    case WEFT__EFF_UNINTERRUPTIBLE:
+    case WEFT__EFF_RESTORE: return weft__eff_guard_value(r, (eff_guard *)f);
+    case WEFT__EFF_ANY:
+    case WEFT__EFF_EACH: return weft__eff_par_value(r, f);
     default: eff_pop(r, f); return EFF_VALUE;
     }
 }
@@ -205,6 +235,18 @@ uintptr_t weft__eff_failure(eff_run *r, eff_frame *f) {
     case WEFT__EFF_MAP_ERROR: return map_error(r, f);
     case WEFT__EFF_FOLD: return folded_ill(r, f);
     case WEFT__EFF_ANNOTATE: return annotated(r, f);
+    case WEFT__EFF_TIMEOUT: return weft__eff_limit_leave(r, (eff_limit *)f);
+    case WEFT__EFF_RETRY:
+    case WEFT__EFF_REPEAT: return weft__eff_again(r, (eff_again *)f);
+    case WEFT__EFF_MEMOISE: return weft__eff_memo_leave(r, f);
+    case WEFT__EFF_ENSURING:
+    case WEFT__EFF_ON_INTERRUPT:
+    case WEFT__EFF_ACQUIRE:
+    case WEFT__EFF_PROVIDE:
+    case WEFT__EFF_UNINTERRUPTIBLE:
+    case WEFT__EFF_RESTORE: return weft__eff_guard_failure(r, (eff_guard *)f);
+    case WEFT__EFF_ANY:
+    case WEFT__EFF_EACH: return weft__eff_par_failure(r, f);
     default: eff_pop(r, f); return EFF_FAILED;
     }
 }

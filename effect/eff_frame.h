@@ -33,25 +33,37 @@ typedef struct eff_saved { /* ZIP: the first value.  TAP: the value */
     char value[];
 } eff_saved;
 
-typedef struct eff_caught { /* CATCH_ALL: what is handled.  RETRY, REPEAT: none */
+typedef struct eff_caught { /* CATCH_ALL: what is handled.  ANY, in a direct run: what came before */
     eff_frame f;
     weft_exit exit;
 } eff_caught;
 
-typedef struct eff_guard { /* ENSURING, ON_INTERRUPT, ACQUIRE: what is shut out, and the exit and value, or the resource, meanwhile */
+/* ENSURING, ON_INTERRUPT, ACQUIRE, PROVIDE, UNINTERRUPTIBLE, RESTORE (effect/eff_guard.c) */
+struct eff_guard {
     eff_frame f;
     weft_mask mask;
-    weft_mask *outer;
-    weft_time deadline;
+    eff_guard *outer;   /* run.guard, and run.deadline, */
+    weft_time deadline; /* outside */
     weft_exit exit;
+    uint32_t room;      /* bytes of value */
     char value[] __attribute__((aligned(16)));
-} eff_guard;
+};
 
 typedef struct eff_limit { /* TIMEOUT */
     eff_frame f;
     weft_scope scope;
-    weft_time deadline; /* of a plain thread: the one around */
+    weft_time at, deadline; /* of a plain thread: its own, and run.deadline outside */
 } eff_limit;
+
+typedef struct eff_again { /* RETRY, REPEAT */
+    eff_frame f;
+    weft_schedule_state state;
+} eff_again;
+
+typedef struct eff_loop { /* EACH, in a direct run */
+    eff_frame f;
+    size_t begun;
+} eff_loop;
 
 /* False: no memory. */
 bool weft__eff_grow(eff_run *r, size_t bytes);
@@ -86,12 +98,20 @@ uintptr_t weft__eff_failure(eff_run *r, eff_frame *f);
 
 /* effect/eff_par.c */
 uintptr_t weft__eff_par(eff_run *r, const weft_eff_node *n, eff_ref ref);
-/* effect/eff_time.c: how long a wait may be on a plain thread; how it ends. */
-uintptr_t weft__eff_wait(eff_run *r, const weft_eff_node *n);
+uintptr_t weft__eff_par_value(eff_run *r, eff_frame *f);
+uintptr_t weft__eff_par_failure(eff_run *r, eff_frame *f);
+
+/* effect/eff_time.c.  Those that leave look at run.exit. */
 uintptr_t weft__eff_sleep(eff_run *r, weft_duration d);
+uintptr_t weft__eff_wait(eff_run *r, const weft_eff_node *n);
 uintptr_t weft__eff_limit_enter(eff_run *r, const weft_eff_node *n, eff_ref ref);
-uintptr_t weft__eff_limit_leave(eff_run *r, eff_limit *l, weft_exit e);
-/* effect/eff_guard.c: the bracketing kinds. */
+uintptr_t weft__eff_limit_leave(eff_run *r, eff_limit *l);
+uintptr_t weft__eff_again_enter(eff_run *r, const weft_eff_node *n, eff_ref ref);
+uintptr_t weft__eff_again(eff_run *r, eff_again *a);
+uintptr_t weft__eff_memo_enter(eff_run *r, const weft_eff_node *n, eff_ref ref);
+uintptr_t weft__eff_memo_leave(eff_run *r, eff_frame *f);
+
+/* effect/eff_guard.c */
 uintptr_t weft__eff_guard_enter(eff_run *r, const weft_eff_node *n, eff_ref ref);
 uintptr_t weft__eff_guard_value(eff_run *r, eff_guard *g);
 uintptr_t weft__eff_guard_failure(eff_run *r, eff_guard *g);

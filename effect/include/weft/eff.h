@@ -39,6 +39,7 @@
 #include <weft/cancel.h>
 #include <weft/fork.h>
 #include <weft/promise.h>
+#include <weft/schedule.h>
 #include <weft/sync.h>
 
 WEFT_BEGIN_C

@@ -224,11 +224,107 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 #define weft_eff_annotate(E, e, text) \
     WEFT__EFF_OVER(E, WEFT__EFF_ANNOTATE, "annotate", WEFT__EFF_SAME(E, e), .u.leaf = {.with = (const char *){text}})
 
-/* What for_each_par goes through. */
+/* ---- time ---------------------------------------------------------------------------------------------------- */
+
+/* E weft_eff_timeout(E, e, weft_duration d): e, at most for d, then it is interrupted and the failure is {FAIL, WEFT_E_TIMEOUT}, as of
+ * weft_timeout: a value that is there by then counts, and cleaning up is waited for. */
+#define weft_eff_timeout(E, e, d) \
+    WEFT__EFF_OVER(E, WEFT__EFF_TIMEOUT, "timeout", WEFT__EFF_SAME(E, e), .u.leaf = {.number = (d)})
+
+/* E weft_eff_retry(E, e, weft_schedule s): e, and again when it fails, as the schedule says (weft/schedule.h).  Each run follows it from
+ * its beginning; defects and interrupts are not tried again; the last failure counts. */
+#define weft_eff_retry(E, e, s) WEFT__EFF_AGAIN(E, WEFT__EFF_RETRY, "retry", e, s)
+/* E weft_eff_repeat(E, e, weft_schedule s): e, and again as long as it succeeds and the schedule goes on; the last value. */
+#define weft_eff_repeat(E, e, s) WEFT__EFF_AGAIN(E, WEFT__EFF_REPEAT, "repeat", e, s)
+#define WEFT__EFF_AGAIN(E, kind, name, e, s)                                                 \
+    WEFT__EFF_OVER(E, kind, name, WEFT__EFF_SAME(E, e), .data = sizeof(weft_schedule),       \
+                   .u.leaf = {.with = (const weft_schedule[1]){s}})
+
+/* ---- resources and interrupts ---------------------------------------------------------------------------------- */
+
+/* E weft_eff_ensuring(E, e, finalizer): e, and whatever becomes of it, then the finalizer, an effect of any type, which nothing
+ * interrupts.  If it fails, its cause is attached (WEFT_CAUSE_THEN). */
+#define weft_eff_ensuring(E, e, finalizer) WEFT__EFF_AFTER(E, WEFT__EFF_ENSURING, "ensuring", e, finalizer)
+/* E weft_eff_on_interrupt(E, e, finalizer): the same only if e is interrupted. */
+#define weft_eff_on_interrupt(E, e, finalizer) WEFT__EFF_AFTER(E, WEFT__EFF_ON_INTERRUPT, "on_interrupt", e, finalizer)
+#define WEFT__EFF_AFTER(E, kind, name, e, finalizer) \
+    ((E){weft__eff_both(WEFT__EFF_NODE(E, kind, name, .u.two = {.b = 0}), WEFT__EFF_SAME(E, e), WEFT__EFF_ANY(finalizer))})
+
+/* E weft_eff_acquire_release(E, acquire, use, release)
+ * The effect acquire gives a resource R, and nothing interrupts it; use(arena, R) returns what is done with it; and whatever becomes of
+ * that, release(R, const weft_exit *e) is called, which nothing interrupts either, where e is how it ended.  release is declared with
+ * WEFT_EFF_FN(release, weft_exit, R, weft_exit); a failure that it returns, or says, is attached (WEFT_CAUSE_THEN).
+ * E weft_eff_acquire_release_with(E, acquire, use_with, release, closure...): the closure is use's. */
+#define weft_eff_acquire_release(E, acquire, use, release_)                                  \
+    WEFT__EFF_OVER(E, WEFT__EFF_ACQUIRE, #use, WEFT__EFF_OF(use##_in, acquire),              \
+                   .u.next = {.fn = use##__eff, .release = release_##__eff},                 \
+                   .data = WEFT__EFF_IS(E, use##_out) + WEFT__EFF_RELEASES(release_, use))
+#define weft_eff_acquire_release_with(E, acquire, use, release_, ...)                        \
+    WEFT__EFF_OVER(E, WEFT__EFF_ACQUIRE, #use, WEFT__EFF_OF(use##_in, acquire),              \
+                   .data = sizeof(use##_with) + WEFT__EFF_IS(E, use##_out) + WEFT__EFF_RELEASES(release_, use), \
+                   .u.next = {.fn = use##__eff, .with = &(const use##_with){__VA_ARGS__}, .release = release_##__eff})
+#define WEFT__EFF_RELEASES(release, use)                                                     \
+    (0 * sizeof((weft_exit *){(release##_out *)0}) + 0 * sizeof((weft_exit *){(release##_with *)0}) + \
+     0 * sizeof((use##_in *){(release##_in *)0}))
+
+/* E weft_eff_provide(E, e, const char *name, weft_eff_provider *p)
+ * e between enter and leave.  enter may fail, and sets *state if it does not; leave gets it, with e's exit, and nothing interrupts it;
+ * what it returns is attached as a finalizer's failure is. */
+typedef struct weft_eff_provider {
+    weft_exit (*enter)(void *arg, void **state);
+    weft_exit (*leave)(void *arg, void *state, weft_exit e);
+    void *arg;
+} weft_eff_provider;
+#define weft_eff_provide(E, e, name, p)                                                      \
+    WEFT__EFF_OVER(E, WEFT__EFF_PROVIDE, name, WEFT__EFF_SAME(E, e), .data = sizeof(weft_eff_provider), \
+                   .u.leaf = {.with = (const weft_eff_provider *){p}})
+
+/* E weft_eff_uninterruptible(E, e): nothing interrupts e; what would have is noticed after it.
+ * E weft_eff_restore(E, e): e, as if the innermost uninterruptible effect of the same run around it were not there. */
+#define weft_eff_uninterruptible(E, e) \
+    WEFT__EFF_OVER(E, WEFT__EFF_UNINTERRUPTIBLE, "uninterruptible", WEFT__EFF_SAME(E, e), .count = 0)
+#define weft_eff_restore(E, e) WEFT__EFF_OVER(E, WEFT__EFF_RESTORE, "restore", WEFT__EFF_SAME(E, e), .count = 0)
+
+/* E weft_eff_memoise(E, e, E##_memo *m)
+ * What e gave, or how it failed or died, the first time that it was run through *m; who asks meanwhile waits.  A run that was interrupted
+ * leaves nothing behind.  *m is the program's, zeroed before, and outlives the effect (weft_eff_memo_drop). */
+#define weft_eff_memoise(E, e, m)                                                            \
+    WEFT__EFF_OVER(E, WEFT__EFF_MEMOISE, "memoise", WEFT__EFF_SAME(E, e),                    \
+                   .u.leaf = {.with = &((E##_memo *){m})->memo, .number = offsetof(E##_memo, value)})
+
+/* ---- at once ------------------------------------------------------------------------------------------------------- */
+
+/* Branches are run as those of weft/par.h: calls, until they must be fibers; no combinator ends before each of them has. */
+
+/* E weft_eff_zip_par(E, x, y): as weft_eff_zip, both at once; the first failure cancels the other. */
+#define weft_eff_zip_par(E, x, y) WEFT__EFF_PAIR(E, WEFT__EFF_ZIP_PAR, "zip_par", x, y)
+
+/* E weft_eff_race(E, branches...): how the first ends that fails or has a value.
+ * E weft_eff_any(E, branches...): the first value; if none has one, all their causes combined. */
+#define weft_eff_race(E, ...) WEFT__EFF_BRANCHES(E, WEFT__EFF_RACE, "race", __VA_ARGS__)
+#define weft_eff_any(E, ...) WEFT__EFF_BRANCHES(E, WEFT__EFF_ANY, "any", __VA_ARGS__)
+#define WEFT__EFF_BRANCHES(E, kind, name, ...) \
+    ((E){weft__eff_branches(WEFT__EFF_NODE(E, kind, name, .u.leaf = {.with = (const E[]){__VA_ARGS__, {0}}}))})
+
+/* weft_eff_unit weft_eff_for_each_par(const In items[], size_t n, T results[], int64_t parallelism, next)
+ * weft_eff_unit weft_eff_for_each_par_with(..., next_with, closure...)
+ * results[i] is what the effect gives that next(arena, items[i]) returns; results may be NULL.  At most so many at once (0: 1); as
+ * weft_for_each_par.  Items and results are the program's. */
+#define weft_eff_for_each_par(items, n, results, parallelism, next) \
+    WEFT__EFF_EACH_OF(items, n, results, parallelism, next, NULL, 0)
+#define weft_eff_for_each_par_with(items, n, results, parallelism, next, ...)                \
+    WEFT__EFF_EACH_OF(items, n, results, parallelism, next, (&(const next##_with){__VA_ARGS__}), sizeof(next##_with))
+#define WEFT__EFF_EACH_OF(items_, n_, results_, parallelism_, next, with_, data_)            \
+    WEFT__EFF_LEAF(weft_eff_unit, WEFT__EFF_EACH, #next, .data = sizeof(weft__eff_each_spec), \
+                   .u.leaf = {.with = &(const weft__eff_each_spec){                          \
+                                  .items = (const next##_in *){items_},                      \
+                                  .results = (__typeof__(((next##_out *)0)->ty)){results_},  \
+                                  .n = (n_), .stride = sizeof(next##_in), .fn = next##__eff, .with = with_, \
+                                  .parallelism = (parallelism_), .bytes = sizeof(WEFT__EFF_T(next##_out)), .data = data_}})
 typedef struct weft__eff_each_spec {
     const void *items;
-    void *results;     /* may be NULL */
-    size_t n, stride;  /* bytes of an item */
+    void *results;
+    size_t n, stride; /* bytes of an item */
     weft__eff_fn *fn;
     const void *with;
     int64_t parallelism;
