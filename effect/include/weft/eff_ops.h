@@ -112,10 +112,13 @@ static inline uintptr_t weft__eff_branches(weft_eff_node *n) {
 
 /* ---- leaves ------------------------------------------------------------------------------------------------ */
 
-/* E weft_eff_succeed(E, value...): the value that `value` initialises. */
+/* E weft_eff_succeed(E, value...): the value that `value` initialises.  E weft_eff_value(E, T v): v. */
 #define weft_eff_succeed(E, ...)                                                             \
     WEFT__EFF_LEAF(E, WEFT__EFF_SUCCEED, "succeed", .data = sizeof(WEFT__EFF_T(E)),          \
                    .u.leaf = {.with = &(const WEFT__EFF_T(E)){__VA_ARGS__}})
+#define weft_eff_value(E, v)                                                                 \
+    WEFT__EFF_LEAF(E, WEFT__EFF_SUCCEED, "succeed", .data = sizeof(WEFT__EFF_T(E)),          \
+                   .u.leaf = {.with = (const WEFT__EFF_T(E)[1]){v}})
 
 /* E weft_eff_fail(E, int code, const char *text), weft_eff_die: a failure, or a defect, of this place; as weft_fail. */
 #define weft_eff_fail(E, code, text) WEFT__EFF_FAILS(E, WEFT_CAUSE_FAIL, "fail", code, text)
@@ -135,9 +138,9 @@ static inline uintptr_t weft__eff_branches(weft_eff_node *n) {
                    .u.leaf = {.each = task##__each, .with = &(const task##_in){__VA_ARGS__}})
 
 /* E weft_eff_suspend(E, next, input...): the effect that next(arena, input) returns, each time it is run. */
-#define weft_eff_suspend(E, next, ...)                                                       \
-    WEFT__EFF_LEAF(E, WEFT__EFF_SUSPEND, #next, .data = sizeof(next##_in) + WEFT__EFF_IS(E, next##_out), \
-                   .u.next = {.fn = next##__eff, .with = &(const next##_in){__VA_ARGS__}})
+#define weft_eff_suspend(E, next_, ...)                                                       \
+    WEFT__EFF_LEAF(E, WEFT__EFF_SUSPEND, #next_, .data = sizeof(next_##_in) + WEFT__EFF_IS(E, next_##_out), \
+                   .u.next = {.fn = next_##__eff, .with = &(const next_##_in){__VA_ARGS__}})
 
 /* weft_eff_pointer weft_eff_from_promise(weft_promise *p): what it is completed with (weft/promise.h). */
 #define weft_eff_from_promise(p) \
