@@ -25,6 +25,10 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
+/* What functions return that have put a value where the run takes it from. */
+static const weft_eff_site now_site = {"now", __FILE__, __LINE__};
+const weft_eff_node weft__eff_now = {.kind = WEFT__EFF_NOW, .site = &now_site};
+
 /* ---- failing ------------------------------------------------------------------------------------------ */
 
 uintptr_t weft__eff_fail_lent(eff_run *r, weft_exit e) {
@@ -91,7 +95,7 @@ WEFT_COLD bool weft__eff_grow(eff_run *r, size_t bytes) {
     f->below = r->top;
     r->top = (uintptr_t *)(void *)(f + 1);
     *r->top++ = (uintptr_t)f | EFF_FRAME;
-    r->limit = (uintptr_t *)(void *)((char *)c + c->bytes);
+    r->limit = (uintptr_t *)(void *)((char *)c + c->bytes) - 1;
     return true;
 }
 
@@ -148,36 +152,26 @@ WEFT_COLD bool weft__eff_poll(eff_run *r) {
 /* A literal that lies where this stack has nothing any more. */
 EFF_INLINE bool dead_literal(const eff_run *r, eff_ref ref) { return ref >= r->floor && ref < (uintptr_t)weft__sp(); }
 
+#define NOW ((eff_ref)&weft__eff_now)
+
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with) {
     eff_ref next = 0;
+    r->arena.now = r->w;
+    r->arena.room = r->room;
     fn(&r->arena, in, with, &next);
     if (eff_ill(r)) return weft__eff_said(r);
+    if (next == NOW) {
+        eff_swap(r);
+        return EFF_VALUE;
+    }
     return !next || dead_literal(r, next) ? weft__eff_stale(r) : next;
 }
 
-/* Function i of the step n did not end well: it is that of a map further in. */
-WEFT_COLD static void map_ended_ill(eff_run *r, const weft_eff_node *n, unsigned i) {
-    for (; n && n->count > i + 1u; n = eff_node(n->a)) {}
+/* Function i of the step n did not end well: it is that of a node further in. */
+WEFT_COLD static void step_ended_ill(eff_run *r, const weft_eff_node *n, unsigned i) {
+    while (n && n->count > i + 1u) n = eff_node(n->a);
     r->at = n;
     weft__eff_said(r);
-}
-
-/* The functions of a step of maps, from the first of its own.  False: one did not end well. */
-EFF_INLINE bool apply(eff_run *r, const weft_eff_node *n, unsigned i) {
-    char *v = r->v, *w = r->w;
-    do {
-        n->u.map.each[i](v, w, 0);
-        char *x = v;
-        v = w;
-        w = x;
-        if (eff_ill(r)) {
-            map_ended_ill(r, n, i);
-            return false;
-        }
-    } while (++i < n->count);
-    r->v = v;
-    r->w = w;
-    return true;
 }
 
 /* Frames are popped until one goes on: what with, as a handler says. */
@@ -186,7 +180,7 @@ WEFT_COLD static uintptr_t unwind(eff_run *r) {
     if (t) t->failed((weft__eff_trace *)(uintptr_t)t, r->exit, r->at, (weft__eff_pending){.at = r->top});
     for (;;) {
         if (!(r->top[-1] & EFF_FRAME)) {
-            r->top--;
+            r->top -= r->top[-1] & EFF_INDEXED ? 2 : 1;
             continue;
         }
         uintptr_t next = weft__eff_failure(r, eff_top(r));
@@ -204,74 +198,145 @@ WEFT_COLD static bool watch(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     return true;
 }
 
-EFF_INLINE bool push_word(eff_run *r, eff_ref ref) {
-    if (WEFT_UNLIKELY(r->top == r->limit) && !weft__eff_grow(r, sizeof ref)) {
-        weft__eff_no_memory(r);
-        return false;
-    }
-    *r->top++ = ref;
-    return true;
-}
+/* The loop's own view of the run: `top` is a register, and said, told and depth need not be looked up. */
+#define OUT (r->top = top)
+#define IN (top = r->top)
+#define ILL (WEFT_UNLIKELY(said->tag != WEFT_EXIT_OK) || WEFT_UNLIKELY(*told <= r->depth))
 
 static void loop(eff_run *r, eff_ref ref) {
     const bool watching = r->o->watch != NULL;
+    const weft_exit *const said = r->said;
+    const uint16_t *const told = r->told;
     const weft_eff_node *n;
+    uintptr_t *top = r->top;
+    unsigned i;
 enter:
     n = eff_node(ref);
     if (WEFT_UNLIKELY(!n)) goto stale;
     if (WEFT_UNLIKELY(n->room > r->room) && !weft__eff_values_grow(r, n->room)) {
+        OUT;
         weft__eff_no_memory(r);
         goto failed;
     }
-    if (WEFT_UNLIKELY(watching) && !watch(r, n, ref)) goto failed;
+    if (WEFT_UNLIKELY(watching)) {
+        OUT;
+        if (!watch(r, n, ref)) goto failed;
+        IN;
+    }
     switch (n->kind) {
     case WEFT__EFF_SUCCEED: eff_copy(r->v, n->u.leaf.with, n->bytes); goto value;
     case WEFT__EFF_CALL:
         n->u.leaf.each(n->u.leaf.with, r->v, 0);
-        if (eff_ill(r)) goto said;
-        goto value;
+        if (!ILL) goto value;
+        OUT;
+        r->at = n;
+        weft__eff_said(r);
+        goto failed;
     case WEFT__EFF_MAP:
-        if (!push_word(r, ref)) goto failed;
-        ref = watching ? n->a : n->u.map.base;
-        goto enter;
+    case WEFT__EFF_MAP_WORD:
     case WEFT__EFF_FLAT_MAP:
-        if (!push_word(r, ref)) goto failed;
-        ref = n->a;
+        if (WEFT_UNLIKELY(top >= r->limit)) {
+            OUT;
+            if (!weft__eff_grow(r, sizeof ref)) {
+                weft__eff_no_memory(r);
+                goto failed;
+            }
+            IN;
+        }
+        if (WEFT_LIKELY(n->count && !watching)) { /* the whole step */
+            *top++ = ref;
+            ref = n->u.step.base;
+        } else {
+            if (n->count > 1) *top++ = n->count - 1u, ref |= EFF_INDEXED;
+            *top++ = ref;
+            ref = n->a;
+        }
         goto enter;
     default:
+        OUT;
         r->at = n;
         ref = weft__eff_enter(r, n, ref);
         goto next;
     }
 value:
-    ref = r->top[-1];
+    ref = top[-1];
     if (ref & EFF_FRAME) {
+        OUT;
         ref = weft__eff_value(r, eff_top(r));
         goto next;
     }
-    r->top--;
+    top--;
+    i = 0;
+    if (WEFT_UNLIKELY(ref & EFF_INDEXED)) {
+        i = (unsigned)*--top;
+        ref &= ~(uintptr_t)EFF_INDEXED;
+    }
     n = eff_node(ref);
     if (WEFT_UNLIKELY(!n)) goto stale;
-    if (n->kind == WEFT__EFF_MAP) {
-        if (apply(r, n, watching ? n->count - 1u : 0)) goto value;
-        goto failed;
+    const weft__eff_step *fn = eff_functions(n);
+    char *v = r->v, *w = r->w, *x;
+    if (n->kind == WEFT__EFF_MAP_WORD) {
+        uint64_t word;
+        memcpy(&word, v, sizeof word);
+        do {
+            word = fn[i].word(word);
+            if (ILL) goto ill;
+        } while (++i < n->count);
+        memcpy(v, &word, sizeof word);
+        goto value;
     }
-    ref = 0;
-    n->u.next.fn(&r->arena, r->v, n->u.next.with, &ref);
-    if (eff_ill(r)) goto said;
-    if (WEFT_UNLIKELY(dead_literal(r, ref))) goto stale;
-    if (WEFT_LIKELY(--r->budget != 0) || weft__eff_poll(r)) goto enter;
+    if (n->kind == WEFT__EFF_MAP) {
+        do {
+            fn[i].each(v, w, 0);
+            x = v, v = w, w = x;
+            if (ILL) goto ill;
+        } while (++i < n->count);
+        r->v = v;
+        r->w = w;
+        goto value;
+    }
+    r->arena.room = r->room;
+    do {
+        eff_ref next = 0;
+        r->arena.now = w;
+        if (WEFT_LIKELY(n->count))
+            fn[i].next(&r->arena, v, NULL, &next);
+        else
+            n->u.next.fn(&r->arena, v, n->u.next.with, &next);
+        if (ILL) goto ill;
+        r->budget--;
+        if (WEFT_UNLIKELY(next != NOW)) {
+            if (WEFT_UNLIKELY(dead_literal(r, next))) goto stale;
+            if (++i < n->count) { /* there is room for two words: one was taken, another is spare */
+                *top++ = i;
+                *top++ = ref | EFF_INDEXED;
+            }
+            ref = next;
+            if (WEFT_LIKELY(r->budget > 0)) goto enter;
+            OUT;
+            if (weft__eff_poll(r)) goto enter;
+            goto failed;
+        }
+        x = v, v = w, w = x;
+    } while (++i < n->count);
+    r->v = v;
+    r->w = w;
+    if (WEFT_LIKELY(r->budget > 0)) goto value;
+    OUT;
+    if (weft__eff_poll(r)) goto value;
     goto failed;
-said:
-    r->at = n;
-    weft__eff_said(r);
+ill:
+    OUT;
+    step_ended_ill(r, n, i);
     goto failed;
 stale:
+    OUT;
     r->at = NULL;
     weft__eff_stale(r);
 failed:
     ref = unwind(r);
 next:
+    IN;
     if (ref > EFF_END) goto enter;
     if (ref == EFF_VALUE) goto value;
     if (ref == EFF_FAILED) goto failed;
@@ -300,7 +365,9 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
     r->budget = EFF_POLL;
     r->polls = 0;
     r->o = o;
-    r->arena = (weft_eff_arena){.used = 0};
+    r->arena.blocks = NULL;
+    r->arena.bytes = NULL;
+    r->arena.used = 0;
     r->exit = success;
     r->at = NULL;
     r->guard = NULL;
@@ -312,7 +379,7 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
     r->room = EFF_VALUE_ROOM;
     r->words[0] = (uintptr_t)&bottom | EFF_FRAME;
     r->top = r->words + 1;
-    r->limit = r->words + EFF_WORDS;
+    r->limit = r->words + EFF_WORDS - 1;
 }
 
 static void go(eff_run *r, eff_start s) {

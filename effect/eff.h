@@ -8,7 +8,7 @@
  *               reference is of a living slot is one load and one comparison, and the answer is exact.
  *   run         an interpreter's state, in the frame of the function that runs an effect.
  *   frame       what is to be done with a value, or a failure.  Two kinds on one stack of words, which grows upwards:
- *                 word    the reference of a map or flat_map: bits 0 and 1 are 1 0 or 0 0
+ *                 word    the reference of a map or flat_map; with bit 2 the number of the function to go on with lies below it
  *                 frame   an eff_frame, and above it a word with its address, and bit 1
  *               A frame's address is constant until it is popped, so regions of the tree of scopes (masks, timeouts)
  *               lie in frames.
@@ -31,13 +31,18 @@ typedef uintptr_t eff_ref;
 
 /* ---- nodes -------------------------------------------------------------------------------------------- */
 
-enum { EFF_ARENA = 1, EFF_FRAME = 2 }; /* of a word */
+enum { EFF_ARENA = 1, EFF_FRAME = 2, EFF_INDEXED = 4 }; /* of a word */
 
 /* NULL: it does not live any more. */
 EFF_INLINE const weft_eff_node *eff_node(eff_ref ref) {
     const weft_eff_node *n = weft__eff_at(ref);
     if (!(ref & EFF_ARENA)) return n;
     return WEFT_LIKELY(weft__look(&n->self) == ref) ? n : NULL;
+}
+
+/* The functions of a step. */
+EFF_INLINE const weft__eff_step *eff_functions(const weft_eff_node *n) {
+    return WEFT_UNLIKELY(n->data == WEFT__EFF_WIDE) ? n->u.step.fn[0].all : n->u.step.fn;
 }
 
 /* "flat_map" */
@@ -88,7 +93,7 @@ typedef struct eff_run {
     weft_exit *said;        /* what a function called here failed with */
     uint16_t *told;
     uint32_t depth;         /* of the innermost node of the tree of scopes that the run entered, or was begun in */
-    uint32_t budget;        /* steps until it polls */
+    int32_t budget;         /* steps until it polls */
     uintptr_t *top, *limit; /* words */
     char *v, *w;
     uint32_t room, polls;   /* bytes v and w have */
@@ -137,7 +142,7 @@ EFF_INLINE uintptr_t eff_fail(eff_run *r, weft_exit e) {
 uintptr_t weft__eff_fail_lent(eff_run *r, weft_exit e);
 uintptr_t weft__eff_stale(eff_run *r);
 uintptr_t weft__eff_no_memory(eff_run *r);
-/* Call fn, which returns an effect; that, or EFF_FAILED. */
+/* Call fn, which returns an effect; that, or EFF_VALUE (it gave a value now), or EFF_FAILED. */
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
 /* A cancellation point, and now and then a yield.  False: the run fails. */
 bool weft__eff_poll(eff_run *r);

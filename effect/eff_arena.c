@@ -13,7 +13,7 @@
 #include "effect/eff.h"
 #include <string.h>
 
-enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024 };
+enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024, STEP_SOME = 16, STEP_MOST = 128, STEP_DEEP = 32 };
 
 typedef struct weft__eff_block {
     struct weft__eff_block *older, *newer;
@@ -69,13 +69,13 @@ static block *pool_get(void) {
 
 #define ADDRESS WEFT__EFF_ADDRESS
 
-static uint32_t generation_of(uint64_t self) { return (uint32_t)(self >> 48 << 4 | (self >> 2 & 15)); }
+static uint32_t generation_of(uint64_t self) { return (uint32_t)(self >> 48 << 2 | (self >> 4 & 3)); }
 
 static uint64_t self_of(const weft_eff_node *n, uint32_t generation) {
-    return (uint64_t)(generation >> 4) << 48 | ((uintptr_t)n & ADDRESS) | (uint64_t)(generation & 15) << 2 | EFF_ARENA;
+    return (uint64_t)(generation >> 2) << 48 | ((uintptr_t)n & ADDRESS) | (uint64_t)(generation & 3) << 4 | EFF_ARENA;
 }
 
-enum { GENERATIONS = 1 << 20 };
+enum { GENERATIONS = 1 << 18 };
 
 static void set_self(weft_eff_node *n, uint64_t self) { atom_store_rlx((_Atomic uint64_t *)&n->self, self); }
 
@@ -180,6 +180,16 @@ static weft_eff_node *slot_of(weft_eff_arena *a, eff_ref ref) {
     return ref & EFF_ARENA && block_of(ref)->arena == a ? (weft_eff_node *)(ref & ADDRESS) : NULL;
 }
 
+static bool is_step(const weft_eff_node *n) {
+    return n->count && (n->kind == WEFT__EFF_MAP || n->kind == WEFT__EFF_MAP_WORD || n->kind == WEFT__EFF_FLAT_MAP);
+}
+
+/* Of a copy whose step is not made yet. */
+static void own_function_only(weft_eff_node *n) {
+    n->u.step.fn[0] = n->data == WEFT__EFF_WIDE ? n->u.step.fn[0].all[n->count - 1] : n->u.step.fn[n->count - 1];
+    n->data = 0;
+}
+
 static void keep_data(weft_eff_arena *a, weft_eff_node *n) {
     switch (n->kind) {
     case WEFT__EFF_SUSPEND:
@@ -205,21 +215,63 @@ static eff_ref copy(weft_eff_arena *a, eff_ref ref) {
     if (!n || slot_of(a, ref)) return ref;
     weft_eff_node *to = take_slot(a, n);
     if (!to) return 0;
-    if (to->data) keep_data(a, to);
+    if (is_step(to))
+        own_function_only(to);
+    else if (to->data)
+        keep_data(a, to);
     return to->self;
 }
 
-/* The maps of one step are copied together, since each knows what the innermost is about. */
-static void copy_map(weft_eff_arena *a, weft_eff_node *n) {
-    eff_ref made = copy(a, n->a);
-    weft_eff_node *on = n->count > 1 ? slot_of(a, made) : NULL;
-    n->a = made;
-    if (on) copy_map(a, on);
-    n->u.map.base = on ? on->u.map.base : made;
+/* A larger array of n's functions. */
+static weft__eff_step *more_functions(weft_eff_arena *a, const weft_eff_node *n) {
+    size_t most = n->count < STEP_SOME ? STEP_SOME : STEP_MOST;
+    weft__eff_step *all = take_bytes(a, most * sizeof *all);
+    if (all) memset(all, 0, most * sizeof *all);
+    if (all) memcpy(all, eff_functions(n), n->count * sizeof *all);
+    return all;
+}
+
+/* n, the newest of its step, over `on`, of the same arena: their functions are one array, to which the next one adds its own, as long
+ * as nobody else has added to it.  Else n begins a step. */
+static void join_step(weft_eff_arena *a, weft_eff_node *n, const weft_eff_node *on, weft__eff_step own) {
+    n->count = 1;
+    n->data = WEFT__EFF_KEPT;
+    n->u.step.base = n->a;
+    n->u.step.fn[0] = own;
+    if (!on || on->kind != n->kind || on->count == 0) return;
+    unsigned at = on->count;
+    if (at < WEFT__EFF_FUSED) {
+        n->u.step = on->u.step;
+        n->u.step.fn[at] = own;
+    } else {
+        weft__eff_step *all = on->u.step.fn[0].all;
+        if (at == STEP_MOST) return;
+        if (at == WEFT__EFF_FUSED || at == STEP_SOME) all = more_functions(a, on);
+        if (!all || all[at].word) return;
+        n->u.step.base = on->u.step.base;
+        n->u.step.fn[0].all = all;
+        n->data = WEFT__EFF_WIDE;
+        all[at] = own;
+    }
+    n->count = (uint8_t)(at + 1);
+}
+
+/* The functions of a step are kept from the innermost outwards: those further in first, but for those of a chain too long. */
+static void copy_step(weft_eff_arena *a, weft_eff_node *n, unsigned deep) {
+    if (n->data) return;
+    n->a = copy(a, n->a);
+    weft_eff_node *on = slot_of(a, n->a);
+    if (on && is_step(on) && !on->data) {
+        if (deep < STEP_DEEP)
+            copy_step(a, on, deep + 1);
+        else
+            on = NULL;
+    }
+    join_step(a, n, on, n->u.step.fn[0]);
 }
 
 static void copy_children(weft_eff_arena *a, weft_eff_node *n) {
-    if (n->kind == WEFT__EFF_MAP) return copy_map(a, n);
+    if (is_step(n)) return copy_step(a, n, 0);
     n->a = copy(a, n->a);
     switch (n->kind) {
     case WEFT__EFF_ZIP:

@@ -24,6 +24,13 @@ static uintptr_t ends_as(eff_run *r, const weft_eff_node *n) {
     return weft_ok(*e) ? eff_fail(r, (weft_exit){WEFT_EXIT_DIE, WEFT_E_INVALID, &ok}) : weft__eff_fail_lent(r, *e);
 }
 
+static uintptr_t not_now(eff_run *r) {
+    static const weft_cause stored = WEFT__CAUSE_STATIC(
+        WEFT_CAUSE_DIE, "what weft_eff_now made was not returned at once, but became a part of another effect, or was stored; use "
+                        "weft_eff_keep with weft_eff_succeed");
+    return eff_fail(r, (weft_exit){WEFT_EXIT_DIE, WEFT_E_STALE, &stored});
+}
+
 static uintptr_t perform(eff_run *r, const weft_eff_node *n) {
     weft_exit e = ((weft__eff_perform_fn *)n->u.leaf.spare)(n->u.leaf.with, r->v);
     if (WEFT_UNLIKELY(!weft_ok(e))) {
@@ -168,8 +175,8 @@ uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     case WEFT__EFF_PERFORM: return perform(r, n);
     case WEFT__EFF_SUSPEND: {
         uintptr_t next = weft__eff_next(r, n->u.next.fn, n->u.next.with, NULL);
-        if (next == EFF_FAILED) return next;
-        return WEFT_LIKELY(--r->budget != 0) || weft__eff_poll(r) ? next : EFF_FAILED;
+        if (next <= EFF_END) return next;
+        return WEFT_LIKELY(--r->budget > 0) || weft__eff_poll(r) ? next : EFF_FAILED;
     }
     case WEFT__EFF_SLEEP:
     case WEFT__EFF_NEVER:
@@ -195,6 +202,7 @@ uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     case WEFT__EFF_MAP_ERROR:
     case WEFT__EFF_FOLD:
     case WEFT__EFF_ANNOTATE: return push(r, n, ref, sizeof(eff_frame));
+    case WEFT__EFF_NOW: return not_now(r);
     default: return weft__eff_stale(r);
     }
 }

@@ -5,9 +5,9 @@
 const char *weft__eff_kind_name(unsigned kind) {
     static const char *const names[] = {
         "?",         "succeed",  "fail",      "exit",         "call",    "perform", "from_promise", "sleep",    "never",
-        "suspend",   "map",      "map_with",  "flat_map",     "tap",     "map_error", "catch_all",  "fold",     "zip",
+        "suspend",   "map",      "map", "map_with",  "flat_map",     "tap",     "map_error", "catch_all",  "fold",     "zip",
         "zip_par",   "race",     "any",       "for_each_par", "timeout", "retry",   "repeat",       "ensuring", "on_interrupt",
-        "acquire_release", "provide", "uninterruptible", "restore", "memoise", "annotate"};
+        "acquire_release", "provide", "uninterruptible", "restore", "memoise", "annotate", "now"};
     _Static_assert(sizeof names / sizeof *names == WEFT__EFF_KINDS, "a name for each kind");
     return kind < WEFT__EFF_KINDS ? names[kind] : names[0];
 }
@@ -33,8 +33,8 @@ bool weft__eff_pending_next(weft__eff_pending *p) {
     for (;;) {
         uintptr_t word = *--p->at;
         if (!(word & EFF_FRAME)) {
-            p->node = eff_node(word);
-            p->state = EFF_FIRST;
+            p->node = eff_node(word & ~(uintptr_t)EFF_INDEXED);
+            p->state = word & EFF_INDEXED ? (unsigned)*--p->at : EFF_FIRST;
             return true;
         }
         const eff_frame *f = (const eff_frame *)(word & ~(uintptr_t)EFF_FRAME);

@@ -58,20 +58,34 @@ typedef struct weft_eff_arena {
     struct weft__eff_bytes *bytes;
     uint32_t used, unused;          /* nodes of the newest block */
     bool failed;                    /* there was no memory */
+    uint32_t room;                  /* of a run: bytes `now` has for a value */
+    void *now;
 } weft_eff_arena;
 
 /* A function's adapter: in and with may be NULL; *out is a value, or the reference of an effect. */
 typedef void weft__eff_fn(weft_eff_arena *a, const void *in, const void *with, void *out);
 typedef void weft__eff_each(const void *items, void *results, size_t i); /* a task's, weft/fork.h */
 
+typedef uint64_t weft__eff_word(uint64_t in);                          /* the same in registers */
+
+/* A function of a step, and as many as a node holds itself; more are in an array that nodes of an arena share. */
+typedef union weft__eff_step {
+    weft__eff_word *word;
+    weft__eff_each *each;
+    weft__eff_fn *next;
+    union weft__eff_step *all;
+} weft__eff_step;
 enum { WEFT__EFF_FUSED = 3 };
 
-/* A step.  Its fields are the library's (effect/eff.h). */
-typedef struct weft_eff_node {
+/* A step that lies in an arena: its functions are in it, or in fn[0].all. */
+enum { WEFT__EFF_KEPT = 1, WEFT__EFF_WIDE = 2 };
+
+/* A part of an effect.  Its fields are the library's (effect/eff.h). */
+typedef struct __attribute__((aligned(16))) weft_eff_node {
     uint64_t self;        /* in an arena: its reference; else 0 */
-    uint8_t kind, count;  /* maps in `map`, branches of a race */
+    uint8_t kind, count;  /* functions of a step, branches of a race */
     uint16_t bytes, room; /* of its value; of the largest value on the way to it */
-    uint16_t data;        /* bytes `with` points to, of the library's keeping; 0: the program's */
+    uint16_t data;        /* bytes `with` points to, of the library's keeping; 0: the program's.  A step: WEFT__EFF_KEPT, _WIDE */
     const weft_eff_site *site;
     uintptr_t a;          /* what it is about; 0: nothing */
     union {
@@ -82,9 +96,9 @@ typedef struct weft_eff_node {
             uintptr_t spare;
         } leaf;
         struct {
-            uintptr_t base; /* maps over maps are one step: these functions, in this order, on base's value */
-            weft__eff_each *each[WEFT__EFF_FUSED];
-        } map;
+            uintptr_t base; /* maps over maps are one step, and flat_maps without closures: functions from the inside outwards */
+            weft__eff_step fn[WEFT__EFF_FUSED];
+        } step;
         struct {
             weft__eff_fn *fn;
             const void *with;

@@ -21,6 +21,7 @@ typedef enum weft__eff_kind {
     WEFT__EFF_NEVER,
     WEFT__EFF_SUSPEND,
     WEFT__EFF_MAP,
+    WEFT__EFF_MAP_WORD, /* a map whose function has a register's worth of input and value */
     WEFT__EFF_MAP_WITH,
     WEFT__EFF_FLAT_MAP,
     WEFT__EFF_TAP,
@@ -43,6 +44,7 @@ typedef enum weft__eff_kind {
     WEFT__EFF_RESTORE,
     WEFT__EFF_MEMOISE,
     WEFT__EFF_ANNOTATE,
+    WEFT__EFF_NOW,
     WEFT__EFF_KINDS,
 } weft__eff_kind;
 
@@ -70,7 +72,7 @@ typedef enum weft__eff_kind {
 #define WEFT__EFF_LEAF(E, kind, name, ...) ((E){(uintptr_t)WEFT__EFF_NODE(E, kind, name, __VA_ARGS__)})
 #define WEFT__EFF_OVER(E, kind, name, a, ...) ((E){weft__eff_over(WEFT__EFF_NODE(E, kind, name, __VA_ARGS__), (a))})
 
-/* References of effects in arenas are odd: {generation:16 | address:42 | generation:4 | frame:1 | 1}.  The same word is in the
+/* References of effects in arenas are odd: {generation:16 | address:42 | generation:2 | 0:3 | 1}.  The same word is in the
  * node as long as it lives. */
 #define WEFT__EFF_ADDRESS UINT64_C(0x0000ffffffffffc0)
 static inline __attribute__((always_inline)) const weft_eff_node *weft__eff_at(uintptr_t ref) {
@@ -85,17 +87,31 @@ static inline __attribute__((always_inline)) uintptr_t weft__eff_over(weft_eff_n
     weft__eff_room(n, a);
     return (uintptr_t)n;
 }
-/* A map over a map is one step with the functions of both, as long as there is room for them. */
-static inline __attribute__((always_inline)) uintptr_t weft__eff_map(weft_eff_node *n, uintptr_t a, weft__eff_each *each) {
+/* A map over a map is one step with the functions of both, as long as there is room for them; the same for flat_map. */
+static inline __attribute__((always_inline)) uintptr_t weft__eff_step_over(weft_eff_node *n, uintptr_t a, weft__eff_step fn) {
     const weft_eff_node *on = a ? weft__eff_at(a) : n;
     weft__eff_over(n, a);
-    n->u.map.base = a;
-    if (on->kind == WEFT__EFF_MAP && on->count && on->count < WEFT__EFF_FUSED) {
-        n->u.map = on->u.map;
+    n->u.step.base = a;
+    if (on->kind == n->kind && on->count && on->count < WEFT__EFF_FUSED) {
+        n->u.step = on->u.step;
         n->count = on->count;
     }
-    n->u.map.each[n->count++] = each;
+    n->u.step.fn[n->count++] = fn;
     return (uintptr_t)n;
+}
+static inline __attribute__((always_inline)) uintptr_t weft__eff_map(weft_eff_node *n, uintptr_t a, weft__eff_each *each,
+                                                                     weft__eff_word *word) {
+    weft__eff_step fn;
+    if (n->kind == WEFT__EFF_MAP)
+        fn.each = each;
+    else
+        fn.word = word;
+    return weft__eff_step_over(n, a, fn);
+}
+static inline __attribute__((always_inline)) uintptr_t weft__eff_chain(weft_eff_node *n, uintptr_t a, weft__eff_fn *next) {
+    weft__eff_step fn;
+    fn.next = next;
+    return weft__eff_step_over(n, a, fn);
 }
 static inline uintptr_t weft__eff_both(weft_eff_node *n, uintptr_t a, uintptr_t b) {
     n->u.two.b = b;
@@ -119,6 +135,22 @@ static inline uintptr_t weft__eff_branches(weft_eff_node *n) {
 #define weft_eff_value(E, v)                                                                 \
     WEFT__EFF_LEAF(E, WEFT__EFF_SUCCEED, "succeed", .data = sizeof(WEFT__EFF_T(E)),          \
                    .u.leaf = {.with = (const WEFT__EFF_T(E)[1]){v}})
+
+/* E weft_eff_now(E, weft_eff_arena *a, value...)
+ * What a function that is handed `a` returns if the effect it would return is to succeed: the same, and nothing is kept for it.  It is
+ * returned at once; anywhere else it is a defect to run it. */
+#define weft_eff_now(E, arena, ...)                                                          \
+    __extension__({                                                                          \
+        weft_eff_arena *weft_n_ = (arena);                                                   \
+        const WEFT__EFF_T(E) weft_v_ = {__VA_ARGS__};                                        \
+        E weft_e_ = {(uintptr_t)&weft__eff_now};                                             \
+        if (WEFT_LIKELY(sizeof weft_v_ <= weft_n_->room))                                    \
+            *(WEFT__EFF_T(E) *)weft_n_->now = weft_v_;                                       \
+        else                                                                                 \
+            weft_e_.ref = weft__eff_keep(weft_n_, weft_eff_value(E, weft_v_).ref);           \
+        weft_e_;                                                                             \
+    })
+WEFT_API extern const weft_eff_node weft__eff_now;
 
 /* E weft_eff_fail(E, int code, const char *text), weft_eff_die: a failure, or a defect, of this place; as weft_fail. */
 #define weft_eff_fail(E, code, text) WEFT__EFF_FAILS(E, WEFT_CAUSE_FAIL, "fail", code, text)
@@ -163,8 +195,10 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 
 /* E weft_eff_map(E, e, task): task of e's value.  Maps over maps, and over a call, are one step. */
 #define weft_eff_map(E, e, task)                                                             \
-    ((E){weft__eff_map(WEFT__EFF_NODE(E, WEFT__EFF_MAP, #task, .count = WEFT__EFF_GIVES(E, task##_out)), \
-                       WEFT__EFF_OF(task##_in, e), task##__each)})
+    ((E){weft__eff_map(                                                                      \
+        WEFT__EFF_NODE(E, (sizeof(task##_in) <= 8 && sizeof(task##_out) <= 8 ? WEFT__EFF_MAP_WORD : WEFT__EFF_MAP), #task, \
+                       .count = WEFT__EFF_GIVES(E, task##_out)),                             \
+        WEFT__EFF_OF(task##_in, e), task##__each, task##__word)})
 /* E weft_eff_map_with(E, e, fn, closure...): the same with a closure; fn is declared with WEFT_EFF_FN. */
 #define weft_eff_map_with(E, e, fn_, ...)                                                    \
     WEFT__EFF_OVER(E, WEFT__EFF_MAP_WITH, #fn_, WEFT__EFF_OF(fn_##_in, e),                   \
@@ -174,8 +208,8 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 /* E weft_eff_flat_map(E, e, next): the effect that next(arena, e's value) returns.
  * E weft_eff_flat_map_with(E, e, next_with, closure...) */
 #define weft_eff_flat_map(E, e, next_)                                                       \
-    WEFT__EFF_OVER(E, WEFT__EFF_FLAT_MAP, #next_, WEFT__EFF_OF(next_##_in, e), .u.next = {.fn = next_##__eff}, \
-                   .data = WEFT__EFF_IS(E, next_##_out))
+    ((E){weft__eff_chain(WEFT__EFF_NODE(E, WEFT__EFF_FLAT_MAP, #next_, .count = WEFT__EFF_IS(E, next_##_out)), \
+                         WEFT__EFF_OF(next_##_in, e), next_##__eff)})
 #define weft_eff_flat_map_with(E, e, next_, ...)                                             \
     WEFT__EFF_OVER(E, WEFT__EFF_FLAT_MAP, #next_, WEFT__EFF_OF(next_##_in, e),               \
                    .data = sizeof(next_##_with) + WEFT__EFF_IS(E, next_##_out),              \
