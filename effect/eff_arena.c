@@ -13,7 +13,7 @@
 #include "effect/eff.h"
 #include <string.h>
 
-enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024, STEP_SOME = 16, STEP_MOST = 128, STEP_DEEP = 32 };
+enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024, STEP_SOME = 16, STEP_MOST = 255, STEP_DEEP = 32 };
 
 typedef struct weft__eff_block {
     struct weft__eff_block *older, *newer;

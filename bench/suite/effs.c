@@ -21,7 +21,7 @@ __attribute__((noinline)) static int64_t inc(int64_t n) {
 
 static eff_int next(weft_eff_arena *a, int64_t n);
 WEFT_EFF_NEXT(next, eff_int, int64_t);
-__attribute__((noinline)) static eff_int next(weft_eff_arena *a, int64_t n) {
+static eff_int next(weft_eff_arena *a, int64_t n) {
     return weft_eff_now(eff_int, a, inc(n));
 }
 
