@@ -9,7 +9,7 @@
  *   6 its exit is made: failures, else the deadline, else who cancelled it, else the caller's own interrupt
  *   7 causes it received are let go, its arena is freed, it is taken out of the tree
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
-#include <weft/scope.h>
+#include "effect/scope.h"
 #include "alloc/heap.h"
 #include "sched/cancel.h"
 #include "sched/cause.h"
@@ -297,23 +297,29 @@ weft_exit weft_scope_run(const weft_scope_options *options, weft_exit (*fn)(weft
     return end(&s, false, node_of(&s)->policy == WEFT_SUPERVISE ? (weft__cause_keep(e.cause), e) : success);
 }
 
+bool weft__timeout_counts(weft_scope *s, weft_exit e, weft_exit *of_scope) {
+    fiber *f = thread_fiber();
+    uint16_t told = f->told;
+    bool seen = f->seen;
+    *of_scope = end(s, false, success);
+    bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
+    bool counts = of_scope->tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(*of_scope) || (!stopped && !weft_ok(e));
+    if (counts) { /* what the end of the scope was told, the caller is not */
+        f->told = told;
+        f->seen = seen;
+    }
+    return counts;
+}
+
 weft_exit weft__timeout_end(weft_scope *s, weft_exit e) {
     fiber *f = thread_fiber();
+    weft_exit of_scope;
     if (!f) {
         end(s, false, success);
         return e;
     }
     weft__cause_keep(e.cause); /* it may have come to this very scope */
-    uint16_t told = f->told;
-    bool seen = f->seen;
-    weft_exit of_scope = end(s, false, success);
-    bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
-    bool counts = of_scope.tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(of_scope) || (!stopped && !weft_ok(e));
-    if (counts) { /* what the end of the scope was told, the caller is not */
-        f->told = told;
-        f->seen = seen;
-        return weft__hold_own(f, e);
-    }
+    if (weft__timeout_counts(s, e, &of_scope)) return weft__hold_own(f, e);
     weft__cause_drop(e.cause);
     return of_scope;
 }

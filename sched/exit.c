@@ -15,13 +15,24 @@
 
 /* ---- failing ------------------------------------------------------------------------------------------ */
 
+static _Thread_local weft_exit *said_to; /* of a plain thread: nothing here switches */
+
+weft_exit *weft__said_to(weft_exit *to) {
+    weft_exit *before = said_to;
+    said_to = to;
+    return before;
+}
+
+/* Where the caller's failure goes; NULL: nowhere. */
+static weft_exit *record_of(fiber *f) { return f ? &f->exit : said_to; }
+
 /* The first failure of a fiber counts. */
-static bool counts(const fiber *f, weft_exit e) { return f && weft_ok(f->exit) && !weft_ok(e); }
+static bool counts(const weft_exit *record, weft_exit e) { return record && weft_ok(*record) && !weft_ok(e); }
 
 void weft__exit_record(weft_exit e) {
-    fiber *f = thread_fiber();
-    if (counts(f, e))
-        f->exit = e;
+    weft_exit *record = record_of(thread_fiber());
+    if (counts(record, e))
+        *record = e;
     else
         weft__cause_drop(e.cause);
 }
@@ -36,7 +47,7 @@ weft_exit weft__fail(int code, const weft_cause *cause) {
 
 weft_exit weft__failf(int code, const weft_cause *unformatted, const char *format, ...) {
     weft_exit e = {unformatted->kind, code_in_range(code), unformatted};
-    if (!counts(thread_fiber(), e)) return e;
+    if (!counts(record_of(thread_fiber()), e)) return e;
     va_list args;
     va_start(args, format);
     e.cause = weft__cause_format(unformatted, e.code, format, args);
@@ -46,10 +57,10 @@ weft_exit weft__failf(int code, const weft_cause *unformatted, const char *forma
 }
 
 weft_exit weft__expect(weft_exit e) {
-    fiber *f = thread_fiber();
-    if (counts(f, e)) {
+    weft_exit *record = record_of(thread_fiber());
+    if (counts(record, e)) {
         weft__cause_keep(e.cause);
-        f->exit = e;
+        *record = e;
     }
     return e;
 }

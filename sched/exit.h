@@ -38,4 +38,8 @@ weft_exit weft__exit_note(weft_exit e, const char *text, const char *file, int l
  * dropped, so the caller goes on without e.  weft__expect (weft/fiber.h) is the same for an e that is lent. */
 void weft__exit_record(weft_exit e);
 
+/* On a plain thread what weft_fail says is nobody's, but for who asks: from now on the first goes to *to, which is ok; NULL: to nobody.
+ * Returns what was asked for before.  The cause is the asker's reference. */
+weft_exit *weft__said_to(weft_exit *to);
+
 #endif

@@ -54,6 +54,8 @@ static const Target targets[] = {
     {"zip_par/2", "ns_per_op", false, 12},
     {"race/2", "ns_per_op", false, 30},
     {"for_each_par/grain:1", "ns_per_op", false, 8},
+    {"effect/flat_map_1e6", "ns_per_op", false, 10},
+    {"effect/map_fused", "ns_per_op", false, 2},
     {"interrupt/parked:50000", "ns_per_op", false, 150},
     {"mutex/uncontended", "ns_per_op", false, 6},
     {"mutex/fibers:64/workers:2", "ns_per_op", false, 12},

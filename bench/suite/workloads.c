@@ -29,6 +29,8 @@ const listing workloads[] = {
     {&scope_empty, ALONE},
     {&scope_one_child, ALONE},
     {&timeout_not_fired, ALONE},
+    {&eff_flat_map, ALONE},
+    {&eff_map, ALONE},
     {&zip_par_2, ALONE},
     {&race_2, ALONE},
     {&for_each_par_1, ALONE},

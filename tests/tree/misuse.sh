@@ -10,6 +10,7 @@ warnings="-Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversio
 dirs="-I$root/alloc/include -I$root/sched/include -I$root/effect/include"
 
 cat > "$work/prelude.h" <<'END'
+#include <weft/eff.h>
 #include <weft/fiber.h>
 #include <weft/kernel.h>
 #include <weft/par.h>
@@ -32,6 +33,22 @@ static long twice(long x) { return 2 * x; }
 static long kernel(weft_head k, long x);
 WEFT_KERNEL(kernel, long, long);
 static long kernel(weft_head k, long x) { return k ? x : 0; }
+WEFT_EFF(eff_long, long);
+WEFT_EFF(eff_answer, answer);
+typedef struct pair {
+    long first;
+    answer second;
+} pair;
+WEFT_EFF(eff_pair, pair);
+static eff_long next(weft_eff_arena *a, long x);
+WEFT_EFF_NEXT(next, eff_long, long);
+static eff_long next(weft_eff_arena *a, long x) { return weft_eff_now(eff_long, a, x); }
+static eff_long caught(weft_eff_arena *a, weft_exit e);
+WEFT_EFF_NEXT(caught, eff_long, weft_exit);
+static eff_long caught(weft_eff_arena *a, weft_exit e) { return weft_eff_now(eff_long, a, e.code); }
+static weft_exit gone(long x, const weft_exit *e);
+WEFT_EFF_FN(gone, weft_exit, long, weft_exit);
+static weft_exit gone(long x, const weft_exit *e) { return x ? *e : *e; }
 END
 
 # compiles COMPILER FILE: its messages go to $work/said
@@ -96,6 +113,20 @@ body good '
     e = weft_map(twice, in, 2, NULL);
     (void)x;'
 right good
+body good_effects '
+    weft_eff_arena arena = {0};
+    eff_long one = weft_eff_call(eff_long, twice, 1);
+    eff_answer a = weft_eff_call(eff_answer, fetch, .url = "http://a", .tries = 3);
+    eff_pair p = weft_eff_zip_par(eff_pair, weft_eff_map(eff_long, weft_eff_flat_map(eff_long, one, next), twice), a);
+    one = weft_eff_race(eff_long, weft_eff_catch_all(eff_long, one, caught), weft_eff_acquire_release(eff_long, one, next, gone));
+    one = weft_eff_timeout(eff_long, weft_eff_ensuring(eff_long, one, weft_eff_sleep(1)), weft_ms(1));
+    one = weft_eff_keep(eff_long, &arena, one);
+    pair out;
+    weft_exit e = weft_run_effect(p, &out);
+    e = weft_run_here(one, NULL);
+    weft_eff_arena_close(&arena);
+    (void)e;'
+right good_effects
 top good_size 'typedef struct limit { char bytes[1024]; } limit; limit most(limit x); WEFT_TASK(most, limit, limit); limit most(limit x) { return x; }'
 right good_size
 
@@ -190,5 +221,43 @@ body option_unknown 'twice_fiber f; weft_spawn_with(&f, twice, ((weft_spawn_opti
 wrong option_unknown "demon"
 body option_other 'twice_fiber f; weft_spawn_with(&f, twice, ((weft_options){.workers = 1}), 1);'
 wrong option_other "incompatible type|invalid initializer"
+
+# Effects.
+body eff_out 'eff_long e = weft_eff_succeed(eff_long, 1); int x; weft_run_effect(e, &x);'
+wrong eff_out "$pointer"
+body eff_call 'eff_long e = weft_eff_call(eff_long, fetch, "", 1); (void)e;'
+wrong eff_call "$pointer"
+body eff_call_in 'eff_long e = weft_eff_call(eff_long, twice, "1"); (void)e;'
+wrong eff_call_in "integer"
+body eff_map_in 'eff_long e = weft_eff_map(eff_long, weft_eff_call(eff_answer, fetch, "", 1), twice); (void)e;'
+wrong eff_map_in "$pointer"
+body eff_map_out 'eff_answer e = weft_eff_map(eff_answer, weft_eff_succeed(eff_long, 1), twice); (void)e;'
+wrong eff_map_out "$pointer"
+body eff_next_in 'eff_long e = weft_eff_flat_map(eff_long, weft_eff_call(eff_answer, fetch, "", 1), next); (void)e;'
+wrong eff_next_in "$pointer"
+body eff_next_out 'eff_answer e = weft_eff_flat_map(eff_answer, weft_eff_succeed(eff_long, 1), next); (void)e;'
+wrong eff_next_out "$pointer"
+body eff_as_other 'eff_answer e = weft_eff_succeed(eff_long, 1); (void)e;'
+wrong eff_as_other "incompatible type|invalid initializer"
+body eff_timeout_other 'eff_answer e = weft_eff_timeout(eff_answer, weft_eff_succeed(eff_long, 1), 1); (void)e;'
+wrong eff_timeout_other "$pointer"
+body eff_zip_swapped 'eff_long x = weft_eff_succeed(eff_long, 1); eff_pair e = weft_eff_zip(eff_pair, x, x); (void)e;'
+wrong eff_zip_swapped "$pointer"
+body eff_zip_no_pair 'eff_long x = weft_eff_succeed(eff_long, 1); eff_long e = weft_eff_zip(eff_long, x, x); (void)e;'
+wrong eff_zip_no_pair "first|not a structure"
+body eff_branch_other 'eff_long e = weft_eff_race(eff_long, weft_eff_succeed(eff_long, 1), weft_eff_call(eff_answer, fetch, "", 1)); (void)e;'
+wrong eff_branch_other "incompatible type|invalid initializer"
+body eff_catch_in 'eff_long e = weft_eff_catch_all(eff_long, weft_eff_succeed(eff_long, 1), next); (void)e;'
+wrong eff_catch_in "$pointer"
+body eff_release_in 'eff_answer a = weft_eff_call(eff_answer, fetch, "", 1); eff_long e = weft_eff_acquire_release(eff_long, a, next, gone); (void)e;'
+wrong eff_release_in "$pointer"
+body eff_memo_other 'eff_answer_memo m; eff_long e = weft_eff_memoise(eff_long, weft_eff_succeed(eff_long, 1), &m); (void)e;'
+wrong eff_memo_other "$pointer"
+body eff_items 'int in[2]; weft_eff_unit e = weft_eff_for_each_par(in, 2, NULL, 1, next); (void)e;'
+wrong eff_items "$pointer"
+body eff_results 'long in[2]; int out[2]; weft_eff_unit e = weft_eff_for_each_par(in, 2, out, 1, next); (void)e;'
+wrong eff_results "$pointer"
+top eff_too_large 'WEFT_EFF(eff_huge, huge);'
+wrong eff_too_large "more than 1 KiB"
 
 echo "$checked passed, 0 failed"

@@ -226,6 +226,28 @@ static inline weft_spawn_options weft__scope_spawn_options(weft_scope *s) {
     return o;
 }
 
+/* On a fiber: what is done from here on has at most d. */
+static inline __attribute__((always_inline)) void weft__timeout_begin(weft_scope *s, struct weft__fiber *f, weft_duration d) {
+    weft__scope_set_up(s, f, NULL);
+    *(uint64_t *)&s->region.node.state = WEFT__TIMED;
+    s->deadline.at = d;
+    s->deadline.entered = weft__ticks_now();
+    s->deadline.armed = 0;
+    s->deadline.grace = 0;
+    s->epoch = f->epoch;
+    f->epoch = UINT64_MAX;
+}
+
+/* False: something happened, and it is still open. */
+static inline __attribute__((always_inline)) bool weft__timeout_leave(weft_scope *s, struct weft__fiber *f) {
+    if (WEFT_UNLIKELY(weft__look(&s->region.node.state) != WEFT__TIMED || s->deadline.armed ||
+                      s->region.mark.site & WEFT__SHARED || f->head != &s->region.mark))
+        return false;
+    weft__region_leave(&s->region, f);
+    if (f->epoch == UINT64_MAX) f->epoch = s->epoch;
+    return true;
+}
+
 static inline weft_exit weft_timeout(weft_duration d, weft_exit (*fn)(void *arg), void *arg) {
     weft_scope s;
     struct weft__fiber *f = weft__self();
@@ -236,22 +258,10 @@ static inline weft_exit weft_timeout(weft_duration d, weft_exit (*fn)(void *arg)
         weft_exit bad = {WEFT_EXIT_OK, 0, NULL};
         if (!weft__scope_enter_slow(&s, &bad, &o)) return bad;
     } else {
-        weft__scope_set_up(&s, f, NULL);
-        *(uint64_t *)&s.region.node.state = WEFT__TIMED;
-        s.deadline.at = d;
-        s.deadline.entered = weft__ticks_now();
-        s.deadline.armed = 0;
-        s.deadline.grace = 0;
-        s.epoch = f->epoch;
-        f->epoch = UINT64_MAX;
+        weft__timeout_begin(&s, f, d);
     }
     weft_exit e = fn(arg);
-    if (WEFT_UNLIKELY(!f || weft__look(&s.region.node.state) != WEFT__TIMED || s.deadline.armed ||
-                      s.region.mark.site & WEFT__SHARED || f->head != &s.region.mark))
-        return weft__timeout_end(&s, e);
-    weft__region_leave(&s.region, f);
-    if (f->epoch == UINT64_MAX) f->epoch = s.epoch;
-    return e;
+    return WEFT_LIKELY(f != NULL) && weft__timeout_leave(&s, f) ? e : weft__timeout_end(&s, e);
 }
 
 WEFT_END_C

@@ -298,6 +298,23 @@ slow:
     WEFT__STATIC_ASSERT(sizeof(In) <= 1024 && sizeof(Out) <= 1024,                           \
                         "a task's input and result are copied: pass more than 1 KiB by reference")
 
+/* The function for an input and a result that fit into a register each (weft/eff.h). */
+#ifdef __cplusplus
+#define WEFT__TASK_WORD(name)
+#else
+#define WEFT__TASK_WORD(name)                                                                \
+    __attribute__((unused)) static uint64_t name##__word(uint64_t weft_word_) {              \
+        union {                                                                              \
+            uint64_t word;                                                                   \
+            name##_in in;                                                                    \
+            name##_out out;                                                                  \
+        } weft_u_ = {weft_word_};                                                            \
+        name##_out weft_out_ = name(weft_u_.in);                                             \
+        weft_u_.out = weft_out_;                                                             \
+        return weft_u_.word;                                                                 \
+    }
+#endif
+
 /* WEFT_TASK(name, Out, In);
  * Makes the function `Out name(In)`, declared before, forkable.  In and Out are complete types that can
  * be assigned (a struct for several values), at most 1 KiB each.  Defines the types name_in, name_out, name_task,
@@ -315,6 +332,7 @@ slow:
         name##_out weft_out_ = name(((const name##_in *)weft_items_)[weft_i_]);              \
         if (weft_results_) ((name##_out *)weft_results_)[weft_i_] = weft_out_;               \
     }                                                                                        \
+    WEFT__TASK_WORD(name)                                                                    \
     __attribute__((unused, always_inline)) static inline name##_out name##__join(name##_task *weft_t_) { \
         return WEFT_LIKELY(weft__take(&weft_t_->task)) ? name(weft_t_->io.in) : weft_t_->io.out; \
     }                                                                                        \
