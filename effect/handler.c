@@ -52,9 +52,10 @@ bool weft__handler_once(const weft_handler *h) {
 
 static const weft__evidence *evidence_here(const fiber *f) { return f ? f->pub.env : weft__evidence_of_thread(); }
 
+/* E4 of sched/evidence.h */
 static void evidence_now(fiber *f, const weft__evidence *e) {
     if (f)
-        evidence_set(f, e);
+        f->pub.env = e;
     else
         weft__evidence_set_thread(e);
 }
@@ -105,7 +106,7 @@ static weft_exit run_on_fiber(prompt *p, fiber *f, const weft__body *b) {
     weft__evidence_end(p->at.evidence); /* H2 */
     bool aborted = prompt_aborted(p);
     leave_region(p, f);
-    evidence_set(f, outer);
+    evidence_leave(&p->at, outer, f);
     if (!aborted) return weft__body_exit(f, said, stopped);
     weft_exit e = weft__prompt_answer(p, b->out);
     if (said.tag == WEFT_EXIT_INTERRUPT || weft_ok(e)) return weft__cause_drop(said.cause), e;
@@ -139,8 +140,10 @@ static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *
     void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + 16);
     room = (void *)(((uintptr_t)room + 15) & ~(uintptr_t)15);
     p.at.evidence = weft__evidence_make(room, outer, item, items, h->observe ? &see : NULL, h->shared);
-    if (f) weft__region_enter(&p.at.region, &f->pub, WEFT__PROMPT);
-    evidence_now(f, p.at.evidence);
+    if (f)
+        evidence_enter(&p.at, f);
+    else
+        weft__evidence_set_thread(p.at.evidence);
     weft_exit e = f ? run_on_fiber(&p, f, b) : run_on_thread(&p, b);
     if (weft_ok(e) && !prompt_aborted(&p)) par_copy(b->out, (char *)b->call + b->at, b->bytes);
     return e;
@@ -244,9 +247,11 @@ static bool claim(prompt *p, const weft__entry *e, const void *payload) {
     return true;
 }
 
+static weft__node *node_of(prompt *p) { return p->body ? &p->body->base : &p->at.region.node; }
+
 /* Of a body that forked nothing and is in no scope, everything is known to its fiber alone. */
 static void stop_body(prompt *p, fiber *f) {
-    weft__node *n = p->body ? &p->body->base : &p->at.region.node;
+    weft__node *n = node_of(p);
     if (f == p->owner && !p->body && f->pub.scope == n && f->pub.head == &p->at.region.mark) {
         atom_or_ar(&n->state, NODE_CANCELLED | NODE_STOPPING);
         cancel_look_again(f);
@@ -261,7 +266,8 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     spin_lock(&c->lock);
     prompt *p = c->prompt;
     bool first = p && claim(p, e, payload);
-    if (first) weft__node_cancel(p->body ? &p->body->base : &p->at.region.node, &over);
+    if (first) weft__node_cancel(node_of(p), &over);
+    if (p && f) weft__node_tells(f, node_of(p));
     spin_unlock(&c->lock);
     if (!p) return defect(f, WEFT_E_STALE, "has a handler whose body is over; do not let children outlive it", effect, at);
     weft__exit_record(aborted);
@@ -275,7 +281,7 @@ weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, c
     if (WEFT_UNLIKELY(e->copy != NULL)) return abort_copy(f, e, payload, effect, at);
     prompt *p = e->prompt;
     if (claim(p, e, payload) && f) stop_body(p, f);
-    if (f != p->owner && f != p->body) weft__exit_record(aborted); /* a child's parent is told, too */
+    if (f) weft__node_tells(f, node_of(p));
     return aborted;
 }
 
