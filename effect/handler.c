@@ -123,7 +123,7 @@ static weft_exit run_on_thread(prompt *p, const weft__body *b) {
 
 static weft_exit refuse(void) {
     return FAILED(WEFT_E_INVALID, "weft_handle: a clause has no effect or no function; make clauses with WEFT_TAIL, WEFT_ABORT, "
-                                  "WEFT_ONCE or WEFT_PASS");
+                                  "WEFT_ONESHOT or WEFT_PASS");
 }
 
 static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *b, size_t items, size_t payload) {
