@@ -269,7 +269,7 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     if (first) weft__node_cancel(node_of(p), &over);
     if (p && f) weft__node_tells(f, node_of(p));
     spin_unlock(&c->lock);
-    if (!p) return defect(f, WEFT_E_STALE, "has a handler whose body is over; do not let children outlive it", effect, at);
+    if (!p) return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end", effect, at);
     weft__exit_record(aborted);
     return aborted;
 }
