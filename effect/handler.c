@@ -237,14 +237,13 @@ static weft_exit unhandled(fiber *f, const weft_effect *effect, const weft_place
                   at);
 }
 
-/* H1.  False: somebody else did. */
-static bool claim(prompt *p, const weft__entry *e, const void *payload) {
+/* H1, unless somebody else did; that one may not have cancelled the region yet, and who performs is told at once: so each does. */
+static void claim(prompt *p, const weft__entry *e, const void *payload) {
     uint32_t open = PROMPT_OPEN;
-    if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return false;
+    if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return;
     memcpy(p->payload, payload, e->clause->effect->payload);
     p->aborted_by = e->clause;
     atom_store_rel(&p->state, PROMPT_ABORTED);
-    return true;
 }
 
 static weft__node *node_of(prompt *p) { return p->body ? &p->body->base : &p->at.region.node; }
@@ -265,13 +264,14 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     weft__copy *c = e->copy;
     spin_lock(&c->lock);
     prompt *p = c->prompt;
-    bool first = p && claim(p, e, payload);
-    if (first) weft__node_cancel(node_of(p), &over);
-    if (p && f) weft__node_tells(f, node_of(p));
+    if (p) {
+        claim(p, e, payload);
+        weft__node_cancel(node_of(p), &over);
+        if (f) weft__node_tells(f, node_of(p));
+    }
     spin_unlock(&c->lock);
-    if (!p) return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end", effect, at);
-    weft__exit_record(aborted);
-    return aborted;
+    if (p) return aborted;
+    return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end", effect, at);
 }
 
 weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
@@ -280,8 +280,10 @@ weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, c
     (void)reply;
     if (WEFT_UNLIKELY(e->copy != NULL)) return abort_copy(f, e, payload, effect, at);
     prompt *p = e->prompt;
-    if (claim(p, e, payload) && f) stop_body(p, f);
-    if (f) weft__node_tells(f, node_of(p));
+    claim(p, e, payload);
+    if (!f) return aborted;
+    stop_body(p, f);
+    weft__node_tells(f, node_of(p));
     return aborted;
 }
 
