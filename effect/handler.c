@@ -302,23 +302,34 @@ static const weft__entry *found(const weft__evidence **from, uint64_t slot) {
     for (;;) {
         const weft__evidence *here = *from;
         const weft__entry *e = slot < here->slots ? here->at[slot] : NULL;
-        if (WEFT_LIKELY(e && e->clause && e->clause->kind != WEFT__ELSEWHERE)) return e;
+        if (WEFT_LIKELY(e && e->clause && e != &weft__entry_elsewhere)) return e;
         if ((e && !e->clause) || !here->root) return NULL;
         *from = here->root->driver->pub.env;
     }
 }
 
-/* O(1) memory, however many pass. */
 weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
                                  const weft__evidence *from) {
     fiber *f = thread_fiber();
-    uint64_t slot = weft__look(&effect->slot);
+    const weft__entry *e = found(&from, weft__look(&effect->slot));
+    if (!e) return unhandled(f, effect, at);
+    weft_exit x = perform_found(f, e, effect, payload, reply, at);
+    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : weft__perform_passed(effect, payload, reply, at, e);
+}
+
+/* O(1) memory, however many pass; and of each only its entry is looked at. */
+weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                               const weft__entry *e) {
+    fiber *f = thread_fiber();
+    const weft__evidence *here = evidence_here(f);
     for (;;) {
-        const weft__entry *e = found(&from, slot);
-        if (!e) return unhandled(f, effect, at);
-        weft_exit x = perform_found(f, e, effect, payload, reply, at);
-        if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
-        from = e->outer;
+        const weft__entry *next = e->next;
+        if (WEFT_UNLIKELY(!next || !next->tail)) return weft__perform_outwards(effect, payload, reply, at, e->outer);
+        evidence_now(f, next->outer);
+        weft_exit x = next->tail(payload, reply, next->self);
+        evidence_now(f, here);
+        if (x.tag != WEFT__PASSED) return x;
+        e = next;
     }
 }
 

@@ -67,7 +67,9 @@ static char *view(char *room, const weft__evidence *outer, const evidence_item *
     for (size_t i = 0; i < n; i++) {
         own[i] = items[i].entry;
         own[i].outer = outer;
-        e->at[slot_of(items[i].effect)] = &own[i];
+        uint64_t slot = slot_of(items[i].effect);
+        own[i].next = slot < outer->slots ? outer->at[slot] : NULL;
+        e->at[slot] = &own[i];
     }
     if (see) {
         *watch = *see;
@@ -166,8 +168,10 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     copy_values(c, own, (char *)own + own_room);
     for (uint32_t i = 0; i < from->slots; i++) {
         const weft__entry *was = from->at[i];
+        const weft__entry *further = i < outer->slots ? outer->at[i] : NULL;
         bool mine = was >= from->own && was < from->own + from->n_own;
-        e->at[i] = mine ? own + (was - from->own) : was ? outer->at[i] : NULL;
+        e->at[i] = mine ? own + (was - from->own) : further;
+        if (mine) own[was - from->own].next = further;
     }
     e->observers = outer->observers;
     if (from->observers != from->outer->observers) {

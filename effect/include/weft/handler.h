@@ -59,9 +59,9 @@ typedef struct weft_k {
 /* A perform that is not a plain call to a clause nearby.  Returns what weft_perform does.  [any thread] */
 WEFT_API weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
                                                 const weft_place *at);
-/* Go on outwards from `from`, whose clause passed. */
-WEFT_API weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                                          const weft__evidence *from);
+/* Go on outwards: e's clause has passed. */
+WEFT_API weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                                        const weft__entry *e);
 
 enum { WEFT__PASSED = 16, WEFT__TRANSFERRED }; /* tags of exits that only say: ask the next one out; go on with a continuation */
 
@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
                 weft_exit x = e->tail(payload, reply, e->self);
                 f->env = here;
                 if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
-                return weft__perform_outwards(effect, payload, reply, at, e->outer);
+                return weft__perform_passed(effect, payload, reply, at, e);
             }
         }
     }
