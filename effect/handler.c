@@ -52,9 +52,10 @@ bool weft__handler_once(const weft_handler *h) {
 
 static const weft__evidence *evidence_here(const fiber *f) { return f ? f->pub.env : weft__evidence_of_thread(); }
 
+/* E4 of sched/evidence.h */
 static void evidence_now(fiber *f, const weft__evidence *e) {
     if (f)
-        evidence_set(f, e);
+        f->pub.env = e;
     else
         weft__evidence_set_thread(e);
 }
@@ -105,7 +106,7 @@ static weft_exit run_on_fiber(prompt *p, fiber *f, const weft__body *b) {
     weft__evidence_end(p->at.evidence); /* H2 */
     bool aborted = prompt_aborted(p);
     leave_region(p, f);
-    evidence_set(f, outer);
+    evidence_leave(&p->at, outer, f);
     if (!aborted) return weft__body_exit(f, said, stopped);
     weft_exit e = weft__prompt_answer(p, b->out);
     if (said.tag == WEFT_EXIT_INTERRUPT || weft_ok(e)) return weft__cause_drop(said.cause), e;
@@ -122,7 +123,7 @@ static weft_exit run_on_thread(prompt *p, const weft__body *b) {
 
 static weft_exit refuse(void) {
     return FAILED(WEFT_E_INVALID, "weft_handle: a clause has no effect or no function; make clauses with WEFT_TAIL, WEFT_ABORT, "
-                                  "WEFT_ONCE or WEFT_PASS");
+                                  "WEFT_ONESHOT or WEFT_PASS");
 }
 
 static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *b, size_t items, size_t payload) {
@@ -139,8 +140,10 @@ static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *
     void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + 16);
     room = (void *)(((uintptr_t)room + 15) & ~(uintptr_t)15);
     p.at.evidence = weft__evidence_make(room, outer, item, items, h->observe ? &see : NULL, h->shared);
-    if (f) weft__region_enter(&p.at.region, &f->pub, WEFT__PROMPT);
-    evidence_now(f, p.at.evidence);
+    if (f)
+        evidence_enter(&p.at, f);
+    else
+        weft__evidence_set_thread(p.at.evidence);
     weft_exit e = f ? run_on_fiber(&p, f, b) : run_on_thread(&p, b);
     if (weft_ok(e) && !prompt_aborted(&p)) par_copy(b->out, (char *)b->call + b->at, b->bytes);
     return e;
@@ -234,19 +237,20 @@ static weft_exit unhandled(fiber *f, const weft_effect *effect, const weft_place
                   at);
 }
 
-/* H1.  False: somebody else did. */
-static bool claim(prompt *p, const weft__entry *e, const void *payload) {
+/* H1, unless somebody else did; that one may not have cancelled the region yet, and who performs is told at once: so each does. */
+static void claim(prompt *p, const weft__entry *e, const void *payload) {
     uint32_t open = PROMPT_OPEN;
-    if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return false;
+    if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return;
     memcpy(p->payload, payload, e->clause->effect->payload);
     p->aborted_by = e->clause;
     atom_store_rel(&p->state, PROMPT_ABORTED);
-    return true;
 }
+
+static weft__node *node_of(prompt *p) { return p->body ? &p->body->base : &p->at.region.node; }
 
 /* Of a body that forked nothing and is in no scope, everything is known to its fiber alone. */
 static void stop_body(prompt *p, fiber *f) {
-    weft__node *n = p->body ? &p->body->base : &p->at.region.node;
+    weft__node *n = node_of(p);
     if (f == p->owner && !p->body && f->pub.scope == n && f->pub.head == &p->at.region.mark) {
         atom_or_ar(&n->state, NODE_CANCELLED | NODE_STOPPING);
         cancel_look_again(f);
@@ -260,12 +264,14 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     weft__copy *c = e->copy;
     spin_lock(&c->lock);
     prompt *p = c->prompt;
-    bool first = p && claim(p, e, payload);
-    if (first) weft__node_cancel(p->body ? &p->body->base : &p->at.region.node, &over);
+    if (p) {
+        claim(p, e, payload);
+        weft__node_cancel(node_of(p), &over);
+        if (f) weft__node_tells(f, node_of(p));
+    }
     spin_unlock(&c->lock);
-    if (!p) return defect(f, WEFT_E_STALE, "has a handler whose body is over; do not let children outlive it", effect, at);
-    weft__exit_record(aborted);
-    return aborted;
+    if (p) return aborted;
+    return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end", effect, at);
 }
 
 weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
@@ -274,8 +280,10 @@ weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, c
     (void)reply;
     if (WEFT_UNLIKELY(e->copy != NULL)) return abort_copy(f, e, payload, effect, at);
     prompt *p = e->prompt;
-    if (claim(p, e, payload) && f) stop_body(p, f);
-    if (f != p->owner && f != p->body) weft__exit_record(aborted); /* a child's parent is told, too */
+    claim(p, e, payload);
+    if (!f) return aborted;
+    stop_body(p, f);
+    weft__node_tells(f, node_of(p));
     return aborted;
 }
 
@@ -294,23 +302,34 @@ static const weft__entry *found(const weft__evidence **from, uint64_t slot) {
     for (;;) {
         const weft__evidence *here = *from;
         const weft__entry *e = slot < here->slots ? here->at[slot] : NULL;
-        if (WEFT_LIKELY(e && e->clause && e->clause->kind != WEFT__ELSEWHERE)) return e;
+        if (WEFT_LIKELY(e && e->clause && e != &weft__entry_elsewhere)) return e;
         if ((e && !e->clause) || !here->root) return NULL;
         *from = here->root->driver->pub.env;
     }
 }
 
-/* O(1) memory, however many pass. */
 weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
                                  const weft__evidence *from) {
     fiber *f = thread_fiber();
-    uint64_t slot = weft__look(&effect->slot);
+    const weft__entry *e = found(&from, weft__look(&effect->slot));
+    if (!e) return unhandled(f, effect, at);
+    weft_exit x = perform_found(f, e, effect, payload, reply, at);
+    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : weft__perform_passed(effect, payload, reply, at, e);
+}
+
+/* O(1) memory, however many pass; and of each only its entry is looked at. */
+weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                               const weft__entry *e) {
+    fiber *f = thread_fiber();
+    const weft__evidence *here = evidence_here(f);
     for (;;) {
-        const weft__entry *e = found(&from, slot);
-        if (!e) return unhandled(f, effect, at);
-        weft_exit x = perform_found(f, e, effect, payload, reply, at);
-        if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
-        from = e->outer;
+        const weft__entry *next = e->next;
+        if (WEFT_UNLIKELY(!next || !next->tail)) return weft__perform_outwards(effect, payload, reply, at, e->outer);
+        evidence_now(f, next->outer);
+        weft_exit x = next->tail(payload, reply, next->self);
+        evidence_now(f, here);
+        if (x.tag != WEFT__PASSED) return x;
+        e = next;
     }
 }
 

@@ -51,6 +51,10 @@ weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, co
 weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,
                               const weft_place *at);
 
+/* As seen from `from`. */
+weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                                 const weft__evidence *from);
+
 extern const weft__entry weft__entry_elsewhere;
 
 /* What a body said, and whether it was stopped, becomes what weft_handle says. */

@@ -177,7 +177,12 @@ static weft_exit outcome(loop *l, fiber *f, weft_exit e) {
 weft_exit weft__loop_run(weft__piece_fn *piece, void *in, size_t n, size_t grain) {
     fiber *f = thread_fiber();
     if (n == 0) return success;
-    if (!f) return piece(0, n, in);
+    if (!f) {
+        const weft__evidence *own = evidence_child_begins(NULL);
+        weft_exit e = piece(0, n, in);
+        evidence_child_ends(NULL, own);
+        return e;
+    }
     loop l = {.piece = piece, .in = in, .n = n};
     set_up(&l, f, grain);
     weft_exit e, own = f->exit;

@@ -134,10 +134,12 @@ static size_t decided_by(par *p) { return (size_t)atom_load_acq(&p->first) - 1; 
 /* ---- on a plain thread -------------------------------------------------------------------------------- */
 
 static weft_exit call_on_thread(weft_branch *b, size_t n, size_t *who) {
+    const weft__evidence *own = evidence_child_begins(NULL);
     for (size_t i = 0; i < n; i++) {
         b[i].run(b[i].call, NULL);
         branch_deliver(&b[i]);
     }
+    evidence_child_ends(NULL, own);
     if (who) *who = 0;
     return par_success;
 }

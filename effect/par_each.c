@@ -107,7 +107,9 @@ void weft__lane_run(weft_task *task, weft_head head) {
 }
 
 static weft_exit on_thread(const weft__each_call *c) {
+    const weft__evidence *own = evidence_child_begins(NULL);
     for (size_t i = 0; i < c->n; i++) c->call(c->items, c->results, i);
+    evidence_child_ends(NULL, own);
     return par_success;
 }
 

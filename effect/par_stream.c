@@ -79,7 +79,9 @@ static bool make(stream *s, fiber *f, size_t i, size_t at, unsigned depth) {
 }
 
 static bool make_direct(stream *s, size_t i, size_t at) {
+    const weft__evidence *own = evidence_child_begins(NULL);
     s->what.call((const char *)s->what.items + i * s->what.in, value_in(s, at), 0);
+    evidence_child_ends(NULL, own);
     s->slots[at].item = i;
     return true;
 }

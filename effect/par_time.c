@@ -18,7 +18,9 @@ static weft_exit limited(void *arg) {
     weft_branch *b = arg;
     fiber *f = thread_fiber();
     if (!f) {
+        const weft__evidence *own = evidence_child_begins(NULL);
         b->run(b->call, NULL);
+        evidence_child_ends(NULL, own);
         b->state = BRANCH_ENDED_WELL;
         return par_success;
     }

@@ -388,6 +388,13 @@ weft_exit weft__scope_over(void) {
     return FAILED(WEFT_E_ENDED, "weft_start: the scope has ended; start children before its end");
 }
 
+/* A child of a plain thread's scope. */
+void weft__scope_call(weft_task *t, const weft_site *site) {
+    const weft__evidence *own = evidence_child_begins(NULL);
+    site->run(t, NULL);
+    evidence_child_ends(NULL, own);
+}
+
 /* ---- finalizers --------------------------------------------------------------------------------------- */
 
 static void push(weft_scope *s, deferred *d) {

@@ -368,11 +368,15 @@ const weft_cause *weft__why_stopped(fiber *f) {
 /* Is n one of the scopes of f's own task, and not its base? */
 static bool within(const fiber *f, const weft__node *n) { return n->owner == &f->pub && n->kind != WEFT__BASE; }
 
-static weft_exit told_to_stop(fiber *f, weft__node *n) {
+void weft__node_tells(fiber *f, weft__node *n) {
     uint16_t depth = within(f, n) ? n->depth : 0;
     if (!depth) f->seen = true;
     if (depth < f->told) f->told = depth;
     if (!(atom_load_rlx(&n->state) & NODE_NOTICED)) atom_or_rlx(&n->state, NODE_NOTICED);
+}
+
+static weft_exit told_to_stop(fiber *f, weft__node *n) {
+    weft__node_tells(f, n);
     bool deadlock = !n->outer && f->rt->deadlocked;
     return (weft_exit){WEFT_EXIT_INTERRUPT, deadlock ? WEFT_E_DEADLOCK : WEFT_E_INTERRUPTED, why_of(n)};
 }

@@ -97,6 +97,8 @@ void weft__fiber_cancel(weft_fiber *s, const weft_cause *why, bool soft);
 /* Wake what waits below n, to look. */
 void weft__node_reach(weft__node *n);
 
+/* f is told that n, in which it is, is asked to stop. */
+void weft__node_tells(fiber *f, weft__node *n);
 /* The walk: {OK}, or the interrupt.  Updates f->pub.epoch when it may stay away until the next cancel. */
 weft_exit weft__look_up(fiber *f);
 /* Why f is asked to stop, a reference; NULL: it is not, or nobody said. */

@@ -68,7 +68,9 @@ static char *view(char *room, const weft__evidence *outer, const evidence_item *
         own[i] = items[i].entry;
         own[i].outer = outer;
         own[i].effect = items[i].effect;
-        e->at[slot_of(items[i].effect)] = &own[i];
+        uint64_t slot = slot_of(items[i].effect);
+        own[i].next = slot < outer->slots ? outer->at[slot] : NULL;
+        e->at[slot] = &own[i];
     }
     if (see) {
         *watch = *see;
@@ -155,21 +157,22 @@ static void copy_values(weft__copy *c, weft__entry *own, char *values) {
 
 /* One level, around which `outer`, a copy, holds; a reference to that is taken over. */
 static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *outer) {
-    size_t head = round_up(sizeof(weft__copy) + from->slots * sizeof(weft__entry *)), own_room = round_up(from->n_own * sizeof(weft__entry));
+    size_t head = round_up(sizeof(weft__copy) + from->slots * sizeof(weft__entry *));
+    size_t own_room = round_up(from->n_own * sizeof(weft__entry));
     size_t bytes = head + own_room + values_room(from);
     weft__copy *c = weft__heap_alloc(bytes, 16);
     if (!c) return NULL;
     weft__entry *own = (weft__entry *)(void *)((char *)c + head);
     c->bytes = bytes;
     atom_store_rlx(&c->refs, 1);
-    c->evidence.fast = from->fast; /* not all at once: from->copy is being written by others */
-    c->evidence.slots = from->slots;
-    c->evidence.n_own = from->n_own;
-    c->evidence.own = own;
-    c->evidence.outer = outer;
-    c->evidence.shared = &c->evidence;
-    c->evidence.copy = c;
-    c->evidence.root = NULL;
+    weft__evidence *e = &c->evidence; /* from->copy is being written: no assignment as a whole */
+    e->fast = from->fast;
+    e->slots = from->slots;
+    e->outer = outer;
+    e->shared = e;
+    e->copy = c;
+    e->own = own;
+    e->n_own = from->n_own;
     for (uint32_t i = 0; i < from->n_own; i++) {
         own[i] = from->own[i];
         own[i].outer = outer;
@@ -179,16 +182,18 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     }
     copy_values(c, own, (char *)own + own_room);
     for (uint32_t i = 0; i < from->slots; i++) {
-        const weft__entry *e = from->at[i];
-        bool mine = e >= from->own && e < from->own + from->n_own;
-        c->evidence.at[i] = mine ? own + (e - from->own) : e ? outer->at[i] : NULL;
+        const weft__entry *was = from->at[i];
+        const weft__entry *further = i < outer->slots ? outer->at[i] : NULL;
+        bool mine = was >= from->own && was < from->own + from->n_own;
+        e->at[i] = mine ? own + (was - from->own) : further;
+        if (mine) own[was - from->own].next = further;
     }
-    c->evidence.observers = outer->observers;
+    e->observers = outer->observers;
     if (from->observers != from->outer->observers) {
         c->observer = *from->observers;
         c->observer.outer = outer;
         c->observer.next = outer->observers;
-        c->evidence.observers = &c->observer;
+        e->observers = &c->observer;
     }
     return c;
 }
@@ -262,6 +267,11 @@ static _Thread_local const weft__evidence *of_thread;
 
 const weft__evidence *weft__evidence_of_thread(void) { return of_thread ? of_thread : &weft__no_evidence; }
 void weft__evidence_set_thread(const weft__evidence *e) { of_thread = e; }
+const weft__evidence *weft__evidence_thread_child(void) {
+    const weft__evidence *own = weft__evidence_of_thread();
+    of_thread = own->shared;
+    return own;
+}
 
 const weft__entry *weft__evidence_find(const weft__evidence *here, const weft_effect *effect) {
     uint64_t slot = weft__look(&effect->slot);

@@ -11,6 +11,10 @@
  *   spawned fibers     see a copy of the shared part, counted, E3: made at most once for each frame, published by a
  *                      compare-and-swap, told under its lock when the frame goes
  *
+ *   E4  low is WEFT__APART wherever a child that is called here must not see all of env.  A perform changes env alone, outwards,
+ *       where children see no less than before: so inside of a clause low may be APART without need, and what changes both puts
+ *       back what it found, not what env would ask for
+ *
  * A body with a stack of its own (effect/once.c) may go on elsewhere, below other frames, or when those around it have gone.  So it
  * has a copy, as spawned fibers have; what is not shared it finds through `root`, where its driver is, at the price of a walk.
  *
@@ -32,6 +36,7 @@
 typedef struct installed {
     weft__region region;
     const weft__evidence *evidence;
+    char *low; /* E4: the installer's, as it was */
 } installed;
 
 typedef struct weft__observer {
@@ -93,6 +98,8 @@ void weft__evidence_drop(const weft__evidence *e);
 /* Of the calling thread, if it has no fiber; and what tasks see that it sends to a runtime. */
 const weft__evidence *weft__evidence_of_thread(void);
 void weft__evidence_set_thread(const weft__evidence *e);
+/* Only what is shared of it, from now on; returns what it was. */
+const weft__evidence *weft__evidence_thread_child(void);
 
 /* ---- env of a fiber ------------------------------------------------------------------------------------- */
 
@@ -106,14 +113,31 @@ static inline void evidence_set(fiber *f, const weft__evidence *e) {
     f->pub.low = WEFT_LIKELY(e->shared == e) ? f->low : WEFT__APART;
 }
 
-/* A child is called on its parent's stack.  Returns what evidence_child_ends puts back. */
+/* Owner of f, around whose frames `at` lies innermost: at->evidence holds; and no more. */
+static inline void evidence_enter(installed *at, fiber *f) {
+    at->low = f->pub.low;
+    weft__region_enter(&at->region, &f->pub, WEFT__PROMPT);
+    evidence_set(f, at->evidence);
+}
+static inline void evidence_leave(const installed *at, const weft__evidence *outer, fiber *f) {
+    f->pub.env = outer;
+    f->pub.low = at->low;
+}
+
+/* A child is called on its parent's stack, or (f is NULL) a plain thread's.  Returns what evidence_child_ends puts back. */
 static inline const weft__evidence *evidence_child_begins(fiber *f) {
+    if (WEFT_UNLIKELY(!f)) return weft__evidence_thread_child();
     const weft__evidence *own = f->pub.env;
-    if (WEFT_UNLIKELY(evidence_is_apart(f))) evidence_set(f, weft__evidence_of(f->pub.scope));
+    if (WEFT_LIKELY(!evidence_is_apart(f))) return own;
+    const weft__evidence *shown = weft__evidence_of(f->pub.scope);
+    if (shown != own) evidence_set(f, shown);
     return own;
 }
 static inline void evidence_child_ends(fiber *f, const weft__evidence *own) {
-    if (WEFT_UNLIKELY(f->pub.env != own)) evidence_set(f, own);
+    if (WEFT_UNLIKELY(!f)) return weft__evidence_set_thread(own);
+    if (WEFT_LIKELY(f->pub.env == own)) return;
+    f->pub.env = own;
+    f->pub.low = WEFT__APART; /* else it would not have been changed */
 }
 
 #endif

@@ -123,11 +123,11 @@ static bool take_back(fiber *f, weft_task *t) {
     return true;
 }
 
-/* The parent has handlers that its children do not see: the child is called from here. */
+/* The parent may have handlers that its children do not see: the child is called from here. */
 static void run_apart(fiber *f, weft_task *t) {
     const weft_site *site = site_of(t);
     const weft__evidence *own = evidence_child_begins(f);
-    site->run(t, f->pub.head);
+    site->run(t, f ? f->pub.head : NULL);
     evidence_child_ends(f, own);
 }
 
@@ -140,8 +140,9 @@ uintptr_t weft__take_slow_at(weft_task *t, const char *sp) {
     fiber *f = thread_fiber();
     check_joinable(t);
     if (!f) {
+        run_apart(NULL, t);
         t->site = WEFT__JOINED;
-        return true;
+        return false;
     }
     check_alive(f, sp);
     weft__attend_timers(f->w);

@@ -176,7 +176,7 @@ static void meetings(void) {
     bool told = weft_outside_begin(NULL) == WEFT_OK;
     CHECK(told);
     CHECK_EQ(weft_outside_end(NULL), WEFT_OK);
-    meeting m = {.group = WEFT_GROUP, .once = WEFT_ONCE_INIT, .book = WEFT_RWLOCK};
+    meeting m = {.group = WEFT_GROUP, .once = WEFT_ONCE, .book = WEFT_RWLOCK};
     CHECK_EQ(weft_latch_init(&m.latch, 1), WEFT_OK);
     CHECK_EQ(weft_barrier_init(&m.barrier, 2), WEFT_OK);
     with_crowd(meet, &m);

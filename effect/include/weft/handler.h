@@ -25,7 +25,7 @@
  *   WEFT_ABORT   ends the body: the perform returns {INTERRUPT, WEFT_E_ABORTED}, and so does everything in the body that may
  *                suspend, until the body has returned.  Then the clause runs, and answers for it.  Nothing is unwound behind
  *                the program's back: frames return, scopes cancel and wait for what is theirs, finalizers run
- *   WEFT_ONCE    gets the rest of the body as a continuation, to go on with once: now, later, from another fiber
+ *   WEFT_ONESHOT gets the rest of the body as a continuation, to go on with once: now, later, from another fiber
  *                (weft/continuation.h).  A body under such a handler has a stack of its own
  *   WEFT_PASS    not handled here: the next one out is asked.  A tail or once clause can decide that by `return weft_pass`
  *
@@ -59,9 +59,9 @@ typedef struct weft_k {
 /* A perform that is not a plain call to a clause nearby.  Returns what weft_perform does.  [any thread] */
 WEFT_API weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
                                                 const weft_place *at);
-/* Go on outwards from `from`, whose clause passed. */
-WEFT_API weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                                          const weft__evidence *from);
+/* Go on outwards: e's clause has passed. */
+WEFT_API weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                                        const weft__entry *e);
 
 enum { WEFT__PASSED = 16, WEFT__TRANSFERRED }; /* tags of exits that only say: ask the next one out; go on with a continuation */
 
@@ -79,7 +79,7 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
                 weft_exit x = e->tail(payload, reply, e->self);
                 f->env = here;
                 if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
-                return weft__perform_outwards(effect, payload, reply, at, e->outer);
+                return weft__perform_passed(effect, payload, reply, at, e);
             }
         }
     }
@@ -147,7 +147,7 @@ typedef struct weft_handler {
  * the handler's own fiber when the body has returned; its exit is weft_handle's. */
 #define WEFT_ABORT(name, f) WEFT__CLAUSE(name, abort, f, WEFT__ABORT)
 /* weft_exit fn(weft_k k, const name_op *op, void *answer, void *self); weft/continuation.h */
-#define WEFT_ONCE(name, f) WEFT__CLAUSE(name, once, f, WEFT__ONCE)
+#define WEFT_ONESHOT(name, f) WEFT__CLAUSE(name, once, f, WEFT__ONCE)
 #define WEFT_PASS(name) {&name##_effect, NULL, WEFT__PASS}
 #ifdef __cplusplus
 #define WEFT__CLAUSE(name, form, f, kind) {&name##_effect, (void (*)(void))static_cast<name##__##form *>(f), kind}

@@ -115,7 +115,7 @@ WEFT_API weft_exit weft_scope_run(const weft_scope_options *options, weft_exit (
             name##_task weft_d_;                                                             \
             name##_in weft_j_ = {__VA_ARGS__};                                               \
             weft_d_.io.in = weft_j_;                                                         \
-            name##__run(&weft_d_.task, 0);                                                   \
+            weft__scope_call(&weft_d_.task, &weft_site_);                                    \
         } else {                                                                             \
             weft_spawn_options weft_so_ = weft__scope_spawn_options(weft_s_);                \
             weft_r_ = WEFT__SPAWN((name##_fiber *)NULL, name, &weft_so_, __VA_ARGS__);       \
@@ -168,6 +168,7 @@ WEFT_API weft_exit weft__timeout_end(weft_scope *s, weft_exit e);
 WEFT_API void weft__scope_cancel(weft_scope *s, const char *reason, const char *file, int line);
 WEFT_API weft_exit weft__scope_no_memory(void);
 WEFT_API weft_exit weft__scope_over(void);
+WEFT_API void weft__scope_call(weft_task *t, const weft_site *site);
 
 static inline __attribute__((always_inline)) void weft__scope_set_up(weft_scope *s, struct weft__fiber *f, weft_exit *out) {
     weft__region_enter(&s->region, f, WEFT__SCOPE);

@@ -49,6 +49,7 @@ typedef struct weft__entry {
     weft__apart_fn *apart; /* this is called instead */
     void *self;
     const struct weft__evidence *outer; /* what holds while the clause runs */
+    const struct weft__entry *next;     /* that of the slot in `outer`: one look for each that passes; NULL: none there */
     const weft_clause *clause;   /* NULL: a value of the environment, at `self` */
     struct weft__prompt *prompt;        /* the handler's frame; NULL in a copy, */
     struct weft__copy *copy;            /* which knows whether the frame is still there */

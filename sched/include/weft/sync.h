@@ -261,7 +261,7 @@ typedef struct weft_once {
     WEFT__ATOMIC(uintptr_t) queue; /* the fields are the library's */
     WEFT__ATOMIC(uintptr_t) by;
 } weft_once;
-#define WEFT_ONCE_INIT WEFT__SYNC_ZERO
+#define WEFT_ONCE WEFT__SYNC_ZERO
 
 /* {OK}: it is done.  fn, called without a lock, says how it went; after any exit but ok it is not done, its caller gets that exit,
  * and one of those who wait calls its own fn.
