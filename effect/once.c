@@ -7,8 +7,8 @@
  *   DRIVEN --perform--> HELD --resume, transfer, discontinue--> DRIVEN ... --the body returns--> over
  *                        |  \--keep--> KEPT --the same, from any worker--> DRIVEN
  *
- *   K1 fiber.ticket of the body is {generation:40 | runtime:22 | state:2}; each perform counts the generation up.  A continuation is the
- *      body and the generation.  Out of HELD only the driver that was left for leads, by stores; whoever turns KEPT of that
+ *   K1 fiber.ticket of the body is {generation:40 | runtime:22 | state:2}; each perform counts the generation up.  A continuation
+ *      is the body and the generation.  Out of HELD only the driver that was left for leads, by stores; whoever turns KEPT of that
  *      generation into DRIVEN, by a compare-and-swap (or, the only worker of a runtime, a store), has it
  *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
  *      compare-and-swap: release by who keeps it, acquire by who uses it
@@ -16,7 +16,7 @@
  *      driver's innermost node
  *   K4 the driver gives the coro back, and runs an abort clause, once the body has returned, with the body's last frame intact
  *
- * Between a switch and the program lies one return, so all of it is inlined into the public functions (sched/switch.h).
+ * Between a switch and the program lies no return that could be mispredicted: sched/coro.h.
  * Resuming below many clauses continues on another stack when this one runs short.
  *
  * Rejected: capturing frames by copying (addresses of locals change); a fiber of the scheduler for each body (two queue
@@ -40,7 +40,9 @@ enum { DRIVEN, HELD, KEPT, STATES = 4 };
 #define GENERATION_1 ((uint64_t)STATES << RUNTIME_BITS)
 
 /* Another one for each runtime of the process, as far as the bits go: handles are numbered. */
-static inline uint64_t runtime_bits(const fiber *f) { return ((uint64_t)(uintptr_t)f->rt->handle >> 1) % (1 << RUNTIME_BITS) * STATES; }
+static inline uint64_t runtime_bits(const fiber *f) {
+    return ((uint64_t)(uintptr_t)f->rt->handle >> 1) % (1 << RUNTIME_BITS) * STATES;
+}
 /* Without a look at the body, whose runtime may be gone. */
 static inline bool is_of(const fiber *f, weft_k k) { return (k.ticket & (GENERATION_1 - 1)) == runtime_bits(f); }
 
@@ -199,9 +201,9 @@ static void root_locals(fiber *c, const fiber *body) {
     weft__locals_root(c, c->driver->locals);
 }
 
-/* K3: f drives the body from now on: from another place, or where it was published. */
+/* K3: f drives the body from now on: from another place, or where it was published; and f's children are offered, as in a wait. */
 static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
-    body->driver = f;
+    before_leaving(f);
     if (body->base.outer != f->pub.scope) {
         body->base.outer = f->pub.scope;
         cancel_look_again(o->inner);
@@ -215,7 +217,8 @@ static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
 
 SWITCH_INLINE void adopt(fiber *f, fiber *body, once *o) {
     body->driver = f;
-    if (WEFT_UNLIKELY(body->base.outer != f->pub.scope || o->published || f->then)) adopt_slow(f, body, o);
+    if (WEFT_UNLIKELY(body->base.outer != f->pub.scope || o->published || f->then || f->anchor != f->pub.head))
+        adopt_slow(f, body, o);
 }
 
 static WEFT_COLD weft_exit ended(fiber *f, drive *d, once *o) {

@@ -45,6 +45,7 @@ void weft__coros_drop(worker *w) {
 }
 
 void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg) {
+    before_leaving(f);
     if (f->then) weft__look_and_stay(f); /* whoever waits for f's task is to be reached while f waits for c */
     weft__task_begins(c, t, f->pub.scope);
     c->where = f->where;
