@@ -177,7 +177,8 @@ WEFT_COLD static void step_ended_ill(eff_run *r, const weft_eff_node *n, unsigne
 /* Frames are popped until one goes on: what with, as a handler says. */
 WEFT_COLD static uintptr_t unwind(eff_run *r) {
     const weft__eff_trace *t = r->o->trace;
-    if (t) t->failed((weft__eff_trace *)(uintptr_t)t, r->exit, r->at, (weft__eff_pending){.at = r->top});
+    if (t && !r->known) t->failed((weft__eff_trace *)(uintptr_t)t, r->exit, r->at, (weft__eff_pending){.at = r->top});
+    r->known = false;
     for (;;) {
         if (!(r->top[-1] & EFF_FRAME)) {
             r->top -= r->top[-1] & EFF_INDEXED ? 2 : 1;
@@ -370,6 +371,7 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
     r->arena.used = 0;
     r->exit = success;
     r->at = NULL;
+    r->known = false;
     r->guard = NULL;
     r->deadline = WEFT_FOREVER;
     r->chunks = r->spare = NULL;

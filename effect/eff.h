@@ -101,6 +101,7 @@ typedef struct eff_run {
     weft_eff_arena arena;
     weft_exit exit;         /* while it fails */
     const weft_eff_node *at; /* where that began */
+    bool known;             /* it was told already, and a finalizer ran in between */
     eff_guard *guard;       /* the innermost uninterruptible part */
     weft_time deadline;     /* of a plain thread */
     eff_chunk *chunks, *spare;

@@ -56,6 +56,7 @@ static void mask_end(eff_run *r, eff_guard *g) {
 /* The run goes on as it was going to, unless x, of what was done meanwhile, failed. */
 static uintptr_t go_on(eff_run *r, weft_exit before, weft_exit x) {
     r->exit = weft__exit_then(before, x);
+    r->known = !weft_ok(before);
     return weft_ok(r->exit) ? EFF_VALUE : EFF_FAILED;
 }
 
