@@ -98,7 +98,9 @@ typedef struct eff_run {
     char *v, *w;
     uint32_t room, polls;   /* bytes v and w have */
     const weft_eff_options *o;
-    weft_eff_arena arena;
+    weft_eff_arena *arena, arenas[2]; /* the one functions keep effects in; the other is empty */
+    const uintptr_t *mark;  /* words below this, */
+    uintptr_t mark_level;   /* of the piece so deep, or of older ones, name nothing in the arena */
     weft_exit exit;         /* while it fails */
     const weft_eff_node *at; /* where that began */
     bool known;             /* it was told already, and a finalizer ran in between */
@@ -145,6 +147,8 @@ uintptr_t weft__eff_stale(eff_run *r);
 uintptr_t weft__eff_no_memory(eff_run *r);
 /* Call fn, which returns an effect; that, or EFF_VALUE (it gave a value now), or EFF_FAILED. */
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
+/* The same, where nothing but the function itself needs what it was made of any more. */
+uintptr_t weft__eff_next_last(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
 /* A cancellation point, and now and then a yield.  False: the run fails. */
 bool weft__eff_poll(eff_run *r);
 /* Of a plain thread: run.deadline has passed, and the run fails. */
@@ -168,7 +172,10 @@ EFF_INLINE void eff_copy(void *to, const void *from, size_t bytes) {
 
 /* ---- arenas --------------------------------------------------------------------------------------------------- */
 
-/* Does it hold any node? */
+/* Has it any memory?  Does it hold any node? */
 static inline bool eff_arena_used(const weft_eff_arena *a) { return a->blocks || a->bytes; }
+EFF_INLINE bool eff_arena_empty(const weft_eff_arena *a) { return a->used == a->from; }
+/* What was kept in it is over; memory for as much is left. */
+void weft__eff_arena_reset(weft_eff_arena *a);
 
 #endif

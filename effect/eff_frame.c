@@ -174,7 +174,7 @@ uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     case WEFT__EFF_EXIT: return ends_as(r, n);
     case WEFT__EFF_PERFORM: return perform(r, n);
     case WEFT__EFF_SUSPEND: {
-        uintptr_t next = weft__eff_next(r, n->u.next.fn, n->u.next.with, NULL);
+        uintptr_t next = weft__eff_next_last(r, n->u.next.fn, n->u.next.with, NULL);
         if (next <= EFF_END) return next;
         return WEFT_LIKELY(--r->budget > 0) || weft__eff_poll(r) ? next : EFF_FAILED;
     }

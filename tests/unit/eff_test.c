@@ -405,6 +405,10 @@ BOTH(masks_are_left_with_what_they_are_around) {
     CHECK_OK(weft_checkpoint());
 }
 
+static long pred(long n);
+WEFT_TASK(pred, long, long);
+static long pred(long n) { return n - 1; }
+
 /* ---- chains ------------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 1000000 };
@@ -441,6 +445,32 @@ TEST(chains_of_a_million_run_directly) {
     forget();
     here = true;
     chains(NULL);
+}
+
+typedef struct far { /* too large for a node */
+    long n;
+    char more[100];
+} far;
+static eff_long countdown(weft_eff_arena *a, long n, const far *p);
+WEFT_EFF_NEXT_WITH(countdown, eff_long, long, far);
+static long long live_most;
+static eff_long countdown(weft_eff_arena *a, long n, const far *p) {
+    if ((long long)weft__heap_live() > live_most) live_most = (long long)weft__heap_live();
+    if (n == 0) return weft_eff_now(eff_long, a, p->n);
+    eff_long body = n % 3 ? weft_eff_call(eff_long, twice, n) : weft_eff_timeout(eff_long, SUCCEED(2 * n), weft_s(1));
+    eff_long less = weft_eff_map_with(eff_long, weft_eff_tap_with(eff_long, body, add, 1), scale, 0.5);
+    return weft_eff_keep(eff_long, a,
+                         weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, less, pred), countdown, .n = p->n + 1));
+}
+
+BOTH(a_loop_runs_in_constant_memory) {
+    live_most = 0;
+    eff_long e = weft_eff_timeout(eff_long, weft_eff_flat_map_with(eff_long, SUCCEED(1000), countdown, .n = 0), weft_s(1000));
+    CHECK_LONG(e, 1000);
+    long long few = live_most;
+    eff_long m = weft_eff_flat_map(eff_long, weft_eff_flat_map_with(eff_long, SUCCEED(200000), countdown, .n = 0), next_even);
+    CHECK_LONG(m, 200000);
+    CHECK(live_most <= few + 4096);
 }
 
 /* ---- lifetimes ------------------------------------------------------------------------------------------------------------ */

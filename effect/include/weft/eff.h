@@ -56,7 +56,7 @@ typedef struct weft_eff_site {
 typedef struct weft_eff_arena {
     struct weft__eff_block *blocks; /* the newest first */
     struct weft__eff_bytes *bytes;
-    uint32_t used, unused;          /* nodes of the newest block */
+    uint32_t used, from;            /* nodes of the newest block; those before are over */
     bool failed;                    /* there was no memory */
     uint32_t room;                  /* of a run: bytes `now` has for a value */
     void *now;
