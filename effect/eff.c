@@ -10,8 +10,8 @@
  * A step here takes a few nanoseconds, so the top of the stack is kept in a register; whoever is called gets it from the run.
  * The loop does not recurse.  It polls every EFF_POLL steps that are not maps.
  *
- * Rejected: direct calls of nested effects (a chain of a million would need a stack of gigabytes); compiling an effect before it is
- * run (most are run once).
+ * Rejected: direct calls of nested effects (a chain of a million would need a stack of gigabytes); compiling an effect before
+ * it is run (most are run once).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "effect/eff.h"
 #include "alloc/heap.h"
@@ -158,8 +158,9 @@ EFF_INLINE bool dead_literal(const eff_run *r, eff_ref ref) { return ref >= r->f
 
 /* ---- arenas of a run --------------------------------------------------------------------------------------
  * What functions return lives in the run's arena, as long as anything pending may name it.  A loop is a function that returns a
- * flat_map over itself: whenever it is called, nothing is pending that was not before its first call, and all that was kept since is
- * over, but what it is called with.  So it is handed the run's other arena, and when it has returned the first one is emptied. */
+ * flat_map over itself: whenever it is called, nothing is pending that was not before its first call, and all that was kept
+ * since is over, but what it is called with.  So it is handed the run's other arena, and when it has returned the first one is
+ * emptied. */
 
 static uintptr_t level_of(const eff_run *r) { return r->chunks ? r->chunks->level : 0; }
 
@@ -471,7 +472,8 @@ weft_exit weft__eff_exec(eff_start s, void *out, size_t bytes, const weft_eff_op
         go_on_thread(&r, s);
     weft_exit e = r.exit;
     if (WEFT_LIKELY(weft_ok(e)) && out) eff_copy(out, r.v, bytes);
-    if (WEFT_UNLIKELY(r.chunks || r.spare || r.large || eff_arena_used(&r.arenas[0]) || eff_arena_used(&r.arenas[1]))) free_memory(&r);
+    if (WEFT_UNLIKELY(r.chunks || r.spare || r.large || eff_arena_used(&r.arenas[0]) || eff_arena_used(&r.arenas[1])))
+        free_memory(&r);
     return e;
 }
 

@@ -1,7 +1,8 @@
 /* effect/eff_arena.c -- arenas of effects: slots with generations, and copying into them.
  *
- * A block is a page: a header and 63 slots.  Blocks come from the process's pool, newest last, and go back to it; their addresses are never
- * given back to the system, since a reference may be looked at as long as the program runs.  There are as many as were in use at once.
+ * A block is a page: a header and 63 slots.  Blocks come from the process's pool, newest last, and go back to it; their
+ * addresses are never given back to the system, since a reference may be looked at as long as the program runs.  There are as
+ * many as were in use at once.
  *
  *   self of a slot   {generation | address | 1} taken; the same with an even end: free, with the generation it had last
  *
@@ -13,7 +14,9 @@
 #include "effect/eff.h"
 #include <string.h>
 
-enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024, STEP_SOME = 16, STEP_MOST = 255, STEP_DEEP = 32 };
+enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16 };
+enum { BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024 };
+enum { STEP_SOME = 16, STEP_MOST = 255, STEP_DEEP = 32 }; /* functions of a step; how deep a chain is kept as one */
 
 typedef struct weft__eff_block {
     struct weft__eff_block *older, *newer;
@@ -235,7 +238,9 @@ static void keep_data(weft_eff_arena *a, weft_eff_node *n) {
     case WEFT__EFF_PROVIDE:
     case WEFT__EFF_RETRY:
     case WEFT__EFF_REPEAT: keep_bytes(a, &n->u.leaf.with, n->data, NULL, 0); break;
-    default: keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number + sizeof n->u.leaf.spare); break;
+    default:
+        keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number + sizeof n->u.leaf.spare);
+        break;
     }
 }
 
@@ -261,8 +266,8 @@ static weft__eff_step *more_functions(weft_eff_arena *a, const weft_eff_node *n)
     return all;
 }
 
-/* n, the newest of its step, over `on`, of the same arena: their functions are one array, to which the next one adds its own, as long
- * as nobody else has added to it.  Else n begins a step. */
+/* n, the newest of its step, over `on`, of the same arena: their functions are one array, to which the next one adds its own,
+ * as long as nobody else has added to it.  Else n begins a step. */
 static void join_step(weft_eff_arena *a, weft_eff_node *n, const weft_eff_node *on, weft__eff_step own) {
     n->count = 1;
     n->data = WEFT__EFF_KEPT;

@@ -1,7 +1,7 @@
 /* effect/eff_guard.c -- what is done whatever happens: ensuring, on_interrupt, acquire_release, provide; and masks.
  *
- * All of them are one frame, which holds a mask, and what has to wait until the other half is over: the value, or the exit, or the
- * resource.  It has room for that before anything begins, so nothing that was acquired is lost for want of memory.
+ * All of them are one frame, which holds a mask, and what has to wait until the other half is over: the value, or the exit, or
+ * the resource.  It has room for that before anything begins, so nothing that was acquired is lost for want of memory.
  *
  *   what              first, masked?     second, masked?     kept meanwhile
  *   ensuring          e, no              the finalizer, yes  e's value, or exit

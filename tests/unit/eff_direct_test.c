@@ -79,8 +79,9 @@ TEST(on_a_plain_thread_a_timeout_ends_waits_and_loops) {
     again = &loops;
     ENDS(weft_eff_timeout(eff_long, loops, weft_ms(1)), WEFT_EXIT_FAIL, WEFT_E_TIMEOUT);
     forget();
-    ENDS(weft_eff_timeout(eff_long, weft_eff_ensuring(eff_long, weft_eff_never(eff_long), weft_eff_flat_map(eff_long, weft_eff_call(eff_long, nap, 3), marking)), weft_ms(1)),
-         WEFT_EXIT_FAIL, WEFT_E_TIMEOUT);
+    eff_long late = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, nap, 3), marking);
+    eff_long waits = weft_eff_ensuring(eff_long, weft_eff_never(eff_long), late);
+    ENDS(weft_eff_timeout(eff_long, waits, weft_ms(1)), WEFT_EXIT_FAIL, WEFT_E_TIMEOUT);
     CHECK_EQ(slept, 1); /* the finalizer was not cut short */
     HERE(weft_eff_timeout(eff_long, SUCCEED(3), weft_s(1000)), 3);
     HERE(weft_eff_catch_all(eff_long, weft_eff_timeout(eff_long, weft_eff_never(eff_long), 0), code_of), WEFT_E_TIMEOUT);
@@ -240,6 +241,8 @@ WEFT_EFF_NEXT(wraps, eff_long, long);
 static eff_long wraps(weft_eff_arena *a, long n) {
     return weft_eff_keep(eff_long, a, weft_eff_map(eff_long, weft_eff_now(eff_long, a, n), twice));
 }
-TEST(what_is_given_now_and_wrapped_is_a_defect) { ENDS(weft_eff_flat_map(eff_long, SUCCEED(1), wraps), WEFT_EXIT_DIE, WEFT_E_STALE); }
+TEST(what_is_given_now_and_wrapped_is_a_defect) {
+    ENDS(weft_eff_flat_map(eff_long, SUCCEED(1), wraps), WEFT_EXIT_DIE, WEFT_E_STALE);
+}
 
 TEST_MAIN
