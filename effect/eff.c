@@ -10,8 +10,8 @@
  * A step here takes a few nanoseconds, so the top of the stack is kept in a register; whoever is called gets it from the run.
  * The loop does not recurse.  It polls every EFF_POLL steps that are not maps.
  *
- * Rejected: direct calls of nested effects (a chain of a million would need a stack of gigabytes); compiling an effect before it is
- * run (most are run once).
+ * Rejected: direct calls of nested effects (a chain of a million would need a stack of gigabytes); compiling an effect before
+ * it is run (most are run once).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "effect/eff.h"
 #include "alloc/heap.h"
@@ -66,7 +66,7 @@ struct eff_chunk {
     eff_chunk *older;
     size_t bytes;
     uintptr_t *limit; /* of the one before */
-    uintptr_t unused;
+    uintptr_t level;  /* how many are older, and one */
 };
 
 static eff_chunk *chunk_for(eff_run *r, size_t bytes) {
@@ -89,6 +89,7 @@ WEFT_COLD bool weft__eff_grow(eff_run *r, size_t bytes) {
     if (!c) return false;
     c->older = r->chunks;
     c->limit = r->limit;
+    c->level = c->older ? c->older->level + 1 : 1;
     r->chunks = c;
     eff_frame *f = (eff_frame *)(void *)(c + 1);
     f->n = edge;
@@ -126,7 +127,8 @@ static void free_memory(eff_run *r) {
     }
     if (r->spare) weft__heap_free(r->spare, r->spare->bytes);
     if (r->large) weft__heap_free(r->large, 2 * (size_t)r->room);
-    if (eff_arena_used(&r->arena)) weft_eff_arena_close(&r->arena);
+    for (int i = 0; i < 2; i++)
+        if (eff_arena_used(&r->arenas[i])) weft_eff_arena_close(&r->arenas[i]);
 }
 
 /* ---- polling ---------------------------------------------------------------------------------------------- */
@@ -154,17 +156,53 @@ EFF_INLINE bool dead_literal(const eff_run *r, eff_ref ref) { return ref >= r->f
 
 #define NOW ((eff_ref)&weft__eff_now)
 
+/* ---- arenas of a run --------------------------------------------------------------------------------------
+ * What functions return lives in the run's arena, as long as anything pending may name it.  A loop is a function that returns a
+ * flat_map over itself: whenever it is called, nothing is pending that was not before its first call, and all that was kept
+ * since is over, but what it is called with.  So it is handed the run's other arena, and when it has returned the first one is
+ * emptied. */
+
+static uintptr_t level_of(const eff_run *r) { return r->chunks ? r->chunks->level : 0; }
+
+static void mark(eff_run *r, const uintptr_t *top) {
+    r->mark = top;
+    r->mark_level = level_of(r);
+}
+
+/* Does nothing below `top` name anything in the arena? */
+static bool all_over(const eff_run *r, const uintptr_t *top) {
+    uintptr_t level = level_of(r);
+    return level < r->mark_level || (level == r->mark_level && top <= r->mark);
+}
+
+/* The arena to be emptied when the function has returned that is called next; NULL: none. */
+EFF_INLINE weft_eff_arena *turn(eff_run *r, const uintptr_t *top) {
+    weft_eff_arena *old = r->arena;
+    if (WEFT_LIKELY(eff_arena_empty(old)) || !all_over(r, top)) return NULL;
+    r->arena = &r->arenas[old == r->arenas];
+    mark(r, top);
+    return old;
+}
+
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with) {
     eff_ref next = 0;
-    r->arena.now = r->w;
-    r->arena.room = r->room;
-    fn(&r->arena, in, with, &next);
+    if (eff_arena_empty(r->arena)) mark(r, r->top);
+    r->arena->now = r->w;
+    r->arena->room = r->room;
+    fn(r->arena, in, with, &next);
     if (eff_ill(r)) return weft__eff_said(r);
     if (next == NOW) {
         eff_swap(r);
         return EFF_VALUE;
     }
     return !next || dead_literal(r, next) ? weft__eff_stale(r) : next;
+}
+
+uintptr_t weft__eff_next_last(eff_run *r, weft__eff_fn *fn, const void *in, const void *with) {
+    weft_eff_arena *old = turn(r, r->top);
+    uintptr_t next = weft__eff_next(r, fn, in, with);
+    if (old) weft__eff_arena_reset(old);
+    return next;
 }
 
 /* Function i of the step n did not end well: it is that of a node further in. */
@@ -177,7 +215,8 @@ WEFT_COLD static void step_ended_ill(eff_run *r, const weft_eff_node *n, unsigne
 /* Frames are popped until one goes on: what with, as a handler says. */
 WEFT_COLD static uintptr_t unwind(eff_run *r) {
     const weft__eff_trace *t = r->o->trace;
-    if (t) t->failed((weft__eff_trace *)(uintptr_t)t, r->exit, r->at, (weft__eff_pending){.at = r->top});
+    if (t && !r->known) t->failed((weft__eff_trace *)(uintptr_t)t, r->exit, r->at, (weft__eff_pending){.at = r->top});
+    r->known = false;
     for (;;) {
         if (!(r->top[-1] & EFF_FRAME)) {
             r->top -= r->top[-1] & EFF_INDEXED ? 2 : 1;
@@ -295,19 +334,24 @@ value:
         r->w = w;
         goto value;
     }
-    r->arena.room = r->room;
+    const unsigned count = n->count;
     do {
         eff_ref next = 0;
-        r->arena.now = w;
-        if (WEFT_LIKELY(n->count))
-            fn[i].next(&r->arena, v, NULL, &next);
+        weft_eff_arena *old = i + 1 < count ? NULL : turn(r, top), *a = r->arena;
+        const bool fresh = eff_arena_empty(a);
+        a->now = w;
+        a->room = r->room;
+        if (WEFT_LIKELY(count))
+            fn[i].next(a, v, NULL, &next);
         else
-            n->u.next.fn(&r->arena, v, n->u.next.with, &next);
+            n->u.next.fn(a, v, n->u.next.with, &next);
+        if (fresh && !eff_arena_empty(a)) mark(r, top);
         if (ILL) goto ill;
+        if (WEFT_UNLIKELY(old != NULL)) weft__eff_arena_reset(old); /* and n, perhaps, with it */
         r->budget--;
         if (WEFT_UNLIKELY(next != NOW)) {
             if (WEFT_UNLIKELY(dead_literal(r, next))) goto stale;
-            if (++i < n->count) { /* there is room for two words: one was taken, another is spare */
+            if (++i < count) { /* there is room for two words: one was taken, another is spare */
                 *top++ = i;
                 *top++ = ref | EFF_INDEXED;
             }
@@ -318,7 +362,7 @@ value:
             goto failed;
         }
         x = v, v = w, w = x;
-    } while (++i < n->count);
+    } while (++i < count);
     r->v = v;
     r->w = w;
     if (WEFT_LIKELY(r->budget > 0)) goto value;
@@ -365,11 +409,15 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
     r->budget = EFF_POLL;
     r->polls = 0;
     r->o = o;
-    r->arena.blocks = NULL;
-    r->arena.bytes = NULL;
-    r->arena.used = 0;
+    for (int i = 0; i < 2; i++) {
+        r->arenas[i].blocks = NULL;
+        r->arenas[i].bytes = NULL;
+        r->arenas[i].used = r->arenas[i].from = 0;
+    }
+    r->arena = r->arenas;
     r->exit = success;
     r->at = NULL;
+    r->known = false;
     r->guard = NULL;
     r->deadline = WEFT_FOREVER;
     r->chunks = r->spare = NULL;
@@ -424,7 +472,8 @@ weft_exit weft__eff_exec(eff_start s, void *out, size_t bytes, const weft_eff_op
         go_on_thread(&r, s);
     weft_exit e = r.exit;
     if (WEFT_LIKELY(weft_ok(e)) && out) eff_copy(out, r.v, bytes);
-    if (WEFT_UNLIKELY(r.chunks || r.spare || r.large || eff_arena_used(&r.arena))) free_memory(&r);
+    if (WEFT_UNLIKELY(r.chunks || r.spare || r.large || eff_arena_used(&r.arenas[0]) || eff_arena_used(&r.arenas[1])))
+        free_memory(&r);
     return e;
 }
 

@@ -49,8 +49,8 @@ EFF_INLINE const weft__eff_step *eff_functions(const weft_eff_node *n) {
 const char *weft__eff_kind_name(unsigned kind);
 
 /* The effects that n is made of, in the order in which they are run, as far as they are known before a run; what functions
- * return is not.  Of a step of several maps the only child is the one it was made of.  Returns how many there are; writes at most
- * `most` of them. */
+ * return is not.  Of a step of several maps the only child is the one it was made of.  Returns how many there are; writes at
+ * most `most` of them. */
 size_t weft__eff_children(const weft_eff_node *n, eff_ref *out, size_t most);
 
 /* ---- what a run tells -------------------------------------------------------------------------------------- */
@@ -65,17 +65,17 @@ typedef struct weft__eff_pending {
     unsigned state;             /* of a frame: how far it is (effect/eff_frame.h); 0: its first part runs */
 } weft__eff_pending;
 
-/* weft_eff_options.trace: failed is called by a run, and by each branch's, when something does not end well, before any frame is
- * popped, so what it was told last is what the run ends with, if it does.  `at` is the node that ended so (NULL: not known), `first` the
- * place to begin with.  It must not suspend, and e's cause is lent. */
+/* weft_eff_options.trace: failed is called by a run, and by each branch's, when something does not end well, before any frame
+ * is popped, so what it was told last is what the run ends with, if it does.  `at` is the node that ended so (NULL: not known),
+ * `first` the place to begin with.  It must not suspend, and e's cause is lent. */
 typedef struct weft__eff_trace {
     void (*failed)(struct weft__eff_trace *t, weft_exit e, const weft_eff_node *at, weft__eff_pending first);
 } weft__eff_trace;
 /* The next one further out; false: there is none. */
 bool weft__eff_pending_next(weft__eff_pending *p);
 
-/* weft_eff_options.watch: told of each node that is run, before and after; by several fibers at once, if there are parallel branches.
- * Must not suspend.  Maps are not fused then. */
+/* weft_eff_options.watch: told of each node that is run, before and after; by several fibers at once, if there are parallel
+ * branches. Must not suspend.  Maps are not fused then. */
 typedef struct weft__eff_watch {
     void (*enter)(struct weft__eff_watch *t, const weft_eff_node *n);
     void (*leave)(struct weft__eff_watch *t, const weft_eff_node *n, weft_exit e);
@@ -98,9 +98,12 @@ typedef struct eff_run {
     char *v, *w;
     uint32_t room, polls;   /* bytes v and w have */
     const weft_eff_options *o;
-    weft_eff_arena arena;
+    weft_eff_arena *arena, arenas[2]; /* the one functions keep effects in; the other is empty */
+    const uintptr_t *mark;  /* words below this, */
+    uintptr_t mark_level;   /* of the piece so deep, or of older ones, name nothing in the arena */
     weft_exit exit;         /* while it fails */
     const weft_eff_node *at; /* where that began */
+    bool known;             /* it was told already, and a finalizer ran in between */
     eff_guard *guard;       /* the innermost uninterruptible part */
     weft_time deadline;     /* of a plain thread */
     eff_chunk *chunks, *spare;
@@ -122,8 +125,8 @@ typedef struct eff_start {
     const void *in, *with;
 } eff_start;
 
-/* Run it, and what is pending of it, to its end.  ok: `bytes` of its value are in *out (may be NULL).  Else the cause's reference is
- * the caller's.  What the fiber said before is put aside. */
+/* Run it, and what is pending of it, to its end.  ok: `bytes` of its value are in *out (may be NULL).  Else the cause's
+ * reference is the caller's.  What the fiber said before is put aside. */
 weft_exit weft__eff_exec(eff_start s, void *out, size_t bytes, const weft_eff_options *o);
 
 /* Has what was called here not ended well? */
@@ -144,6 +147,8 @@ uintptr_t weft__eff_stale(eff_run *r);
 uintptr_t weft__eff_no_memory(eff_run *r);
 /* Call fn, which returns an effect; that, or EFF_VALUE (it gave a value now), or EFF_FAILED. */
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
+/* The same, where nothing but the function itself needs what it was made of any more. */
+uintptr_t weft__eff_next_last(eff_run *r, weft__eff_fn *fn, const void *in, const void *with);
 /* A cancellation point, and now and then a yield.  False: the run fails. */
 bool weft__eff_poll(eff_run *r);
 /* Of a plain thread: run.deadline has passed, and the run fails. */
@@ -167,7 +172,10 @@ EFF_INLINE void eff_copy(void *to, const void *from, size_t bytes) {
 
 /* ---- arenas --------------------------------------------------------------------------------------------------- */
 
-/* Does it hold any node? */
+/* Has it any memory?  Does it hold any node? */
 static inline bool eff_arena_used(const weft_eff_arena *a) { return a->blocks || a->bytes; }
+EFF_INLINE bool eff_arena_empty(const weft_eff_arena *a) { return a->used == a->from; }
+/* What was kept in it is over; memory for as much is left. */
+void weft__eff_arena_reset(weft_eff_arena *a);
 
 #endif

@@ -1,7 +1,8 @@
 /* effect/eff_arena.c -- arenas of effects: slots with generations, and copying into them.
  *
- * A block is a page: a header and 63 slots.  Blocks come from the process's pool, newest last, and go back to it, never to the
- * system: a reference may be looked at as long as the program runs.  There are as many as were in use at once.
+ * A block is a page: a header and 63 slots.  Blocks come from the process's pool, newest last, and go back to it; their
+ * addresses are never given back to the system, since a reference may be looked at as long as the program runs.  There are as
+ * many as were in use at once.
  *
  *   self of a slot   {generation | address | 1} taken; the same with an even end: free, with the generation it had last
  *
@@ -13,7 +14,9 @@
 #include "effect/eff.h"
 #include <string.h>
 
-enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16, BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024, STEP_SOME = 16, STEP_MOST = 255, STEP_DEEP = 32 };
+enum { BLOCK = 4096, SLOTS = BLOCK / sizeof(weft_eff_node) - 1, BLOCKS_AT_ONCE = 16 };
+enum { BYTES_LEAST = 1008, BYTES_MOST = 64 * 1024 };
+enum { STEP_SOME = 16, STEP_MOST = 255, STEP_DEEP = 32 }; /* functions of a step; how deep a chain is kept as one */
 
 typedef struct weft__eff_block {
     struct weft__eff_block *older, *newer;
@@ -87,7 +90,7 @@ static bool add_block(weft_eff_arena *a) {
     b->arena = a;
     if (a->blocks) a->blocks->newer = b;
     a->blocks = b;
-    a->used = 0;
+    a->used = a->from = 0;
     return true;
 }
 
@@ -110,7 +113,10 @@ static void give_back(block *b, uint32_t used) {
         if (generation_of(n->self) + 1 >= GENERATIONS) b->worn = true;
         set_self(n, n->self & ~(uint64_t)EFF_ARENA);
     }
-    if (!b->worn) pool_put(b);
+    if (WEFT_UNLIKELY(b->worn))
+        weft__os_discard(b, BLOCK); /* it reads as zero from now on, which is no reference */
+    else
+        pool_put(b);
 }
 
 static block *block_of(eff_ref ref) { return (block *)(ref & ADDRESS & ~(uintptr_t)(BLOCK - 1)); }
@@ -147,6 +153,13 @@ static void keep_bytes(weft_eff_arena *a, const void **with, size_t n, void *spa
 
 void weft_eff_arena_open(weft_eff_arena *a) { memset(a, 0, sizeof *a); }
 
+static void free_bytes(bytes *b) {
+    for (bytes *older; b; b = older) {
+        older = b->older;
+        weft__heap_free(b, sizeof *b + b->size);
+    }
+}
+
 void weft_eff_arena_close(weft_eff_arena *a) {
     uint32_t used = a->used;
     for (block *b = a->blocks, *older; b; b = older) {
@@ -154,11 +167,31 @@ void weft_eff_arena_close(weft_eff_arena *a) {
         give_back(b, used);
         used = SLOTS;
     }
-    for (bytes *b = a->bytes, *older; b; b = older) {
-        older = b->older;
-        weft__heap_free(b, sizeof *b + b->size);
-    }
+    free_bytes(a->bytes);
     weft_eff_arena_open(a);
+}
+
+void weft__eff_arena_reset(weft_eff_arena *a) {
+    block *b = a->blocks;
+    for (block *at = b ? b->older : NULL, *older; at; at = older) {
+        older = at->older;
+        give_back(at, SLOTS);
+    }
+    if (b) {
+        b->older = NULL;
+        for (uint32_t i = a->from; i < a->used; i++) set_self(&b->slots[i], b->slots[i].self & ~(uint64_t)EFF_ARENA);
+        a->from = a->used;
+        if (a->used == SLOTS) {
+            give_back(b, SLOTS);
+            a->blocks = NULL;
+            a->used = a->from = 0;
+        }
+    }
+    if (a->bytes) {
+        free_bytes(a->bytes->older);
+        a->bytes->older = NULL;
+        a->bytes->used = 0;
+    }
 }
 
 static weft_exit close_at_end(void *a) {
@@ -205,7 +238,9 @@ static void keep_data(weft_eff_arena *a, weft_eff_node *n) {
     case WEFT__EFF_PROVIDE:
     case WEFT__EFF_RETRY:
     case WEFT__EFF_REPEAT: keep_bytes(a, &n->u.leaf.with, n->data, NULL, 0); break;
-    default: keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number + sizeof n->u.leaf.spare); break;
+    default:
+        keep_bytes(a, &n->u.leaf.with, n->data, &n->u.leaf.number, sizeof n->u.leaf.number + sizeof n->u.leaf.spare);
+        break;
     }
 }
 
@@ -231,8 +266,8 @@ static weft__eff_step *more_functions(weft_eff_arena *a, const weft_eff_node *n)
     return all;
 }
 
-/* n, the newest of its step, over `on`, of the same arena: their functions are one array, to which the next one adds its own, as long
- * as nobody else has added to it.  Else n begins a step. */
+/* n, the newest of its step, over `on`, of the same arena: their functions are one array, to which the next one adds its own,
+ * as long as nobody else has added to it.  Else n begins a step. */
 static void join_step(weft_eff_arena *a, weft_eff_node *n, const weft_eff_node *on, weft__eff_step own) {
     n->count = 1;
     n->data = WEFT__EFF_KEPT;

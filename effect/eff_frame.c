@@ -1,7 +1,7 @@
 /* effect/eff_frame.c -- what the frames of a run do, but for those that guard, wait, or have branches.
  *
- * A function given to an effect is called between a frame's push and its pop, or after its pop, never in between: who fails there
- * finds the stack as it was.  A frame on top always says what has begun and not ended.
+ * A function given to an effect is called between a frame's push and its pop, or after its pop, never in between: who fails
+ * there finds the stack as it was.  A frame on top always says what has begun and not ended.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "effect/eff_frame.h"
 #include "sched/cause.h"
@@ -19,15 +19,16 @@ static uintptr_t fail(eff_run *r, const weft_eff_node *n) {
 }
 
 static uintptr_t ends_as(eff_run *r, const weft_eff_node *n) {
-    static const weft_cause ok = WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "weft_eff_exit was given an exit that is ok; use weft_eff_succeed");
+    static const weft_cause ok =
+        WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "weft_eff_exit was given an exit that is ok; use weft_eff_succeed");
     const weft_exit *e = n->u.leaf.with;
     return weft_ok(*e) ? eff_fail(r, (weft_exit){WEFT_EXIT_DIE, WEFT_E_INVALID, &ok}) : weft__eff_fail_lent(r, *e);
 }
 
 static uintptr_t not_now(eff_run *r) {
     static const weft_cause stored = WEFT__CAUSE_STATIC(
-        WEFT_CAUSE_DIE, "what weft_eff_now made was not returned at once, but became a part of another effect, or was stored; use "
-                        "weft_eff_keep with weft_eff_succeed");
+        WEFT_CAUSE_DIE, "what weft_eff_now made was not returned at once, but became a part of another effect, or was stored; "
+                        "use weft_eff_keep with weft_eff_succeed");
     return eff_fail(r, (weft_exit){WEFT_EXIT_DIE, WEFT_E_STALE, &stored});
 }
 
@@ -101,8 +102,9 @@ static weft_exit taken(eff_run *r) {
 }
 
 static uintptr_t map_error(eff_run *r, eff_frame *f) {
-    static const weft_cause ok = WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "what weft_eff_map_error was given returned an exit that is ok; "
-                                                                    "to go on after a failure use weft_eff_catch_all");
+    static const weft_cause ok =
+        WEFT__CAUSE_STATIC(WEFT_CAUSE_DIE, "what weft_eff_map_error was given returned an exit that is ok; "
+                                           "to go on after a failure use weft_eff_catch_all");
     eff_pop(r, f);
     if (!typed(r) || !eff_lives(f)) return EFF_FAILED;
     weft_exit e = taken(r), made;
@@ -174,7 +176,7 @@ uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     case WEFT__EFF_EXIT: return ends_as(r, n);
     case WEFT__EFF_PERFORM: return perform(r, n);
     case WEFT__EFF_SUSPEND: {
-        uintptr_t next = weft__eff_next(r, n->u.next.fn, n->u.next.with, NULL);
+        uintptr_t next = weft__eff_next_last(r, n->u.next.fn, n->u.next.with, NULL);
         if (next <= EFF_END) return next;
         return WEFT_LIKELY(--r->budget > 0) || weft__eff_poll(r) ? next : EFF_FAILED;
     }

@@ -1,7 +1,7 @@
 /* effect/eff_guard.c -- what is done whatever happens: ensuring, on_interrupt, acquire_release, provide; and masks.
  *
- * All of them are one frame, which holds a mask, and what has to wait until the other half is over: the value, or the exit, or the
- * resource.  It has room for that before anything begins, so nothing that was acquired is lost for want of memory.
+ * All of them are one frame, which holds a mask, and what has to wait until the other half is over: the value, or the exit, or
+ * the resource.  It has room for that before anything begins, so nothing that was acquired is lost for want of memory.
  *
  *   what              first, masked?     second, masked?     kept meanwhile
  *   ensuring          e, no              the finalizer, yes  e's value, or exit
@@ -56,6 +56,7 @@ static void mask_end(eff_run *r, eff_guard *g) {
 /* The run goes on as it was going to, unless x, of what was done meanwhile, failed. */
 static uintptr_t go_on(eff_run *r, weft_exit before, weft_exit x) {
     r->exit = weft__exit_then(before, x);
+    r->known = !weft_ok(before);
     return weft_ok(r->exit) ? EFF_VALUE : EFF_FAILED;
 }
 

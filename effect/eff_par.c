@@ -1,7 +1,8 @@
 /* effect/eff_par.c -- effects at once: zip_par, race, any, for_each_par.
  *
- * On a fiber a branch is a run of its own, and the branches of a node are those of a combinator (effect/par.h), or the items of a
- * loop; what they work on lies in a frame of the node's run.  In a direct run they are effects like others, one after the other.
+ * On a fiber a branch is a run of its own, and the branches of a node are those of a combinator (effect/par.h), or the items of
+ * a loop; what they work on lies in a frame of the node's run.  In a direct run they are effects like others, one after the
+ * other.
  *
  * A branch's stack is its own only if it waited, so a parallel effect in a branch of a parallel effect, and so on, is a nest of
  * calls.  Where the stack runs short it goes on in a fiber of its own.
@@ -198,8 +199,8 @@ uintptr_t weft__eff_par_failure(eff_run *r, eff_frame *f) {
 static uintptr_t refuse(eff_run *r, const weft_eff_node *n) {
     if (n->kind != WEFT__EFF_EACH)
         return eff_fail(r, FAILED(WEFT_E_INVALID, "weft_eff_race, weft_eff_any: no branch could ever end; pass at least one"));
-    return eff_fail(r, FAILED(WEFT_E_INVALID, "weft_eff_for_each_par: the parallelism is negative, or there is a number of items, but "
-                                              "no items"));
+    return eff_fail(r, FAILED(WEFT_E_INVALID, "weft_eff_for_each_par: the parallelism is negative, or there is a number of items, "
+                                              "but no items"));
 }
 
 static bool bad(const weft_eff_node *n) {

@@ -1,8 +1,8 @@
 /* effect/eff_time.c -- waiting, timeouts, trying again, remembering.
  *
- * On a fiber a timeout is a scope with a deadline in its frame, as in weft_timeout: no look at the clock unless something waits.  On a
- * plain thread nobody could interrupt it, so the run knows the earliest deadline: waits end then, and polls look at it.
- * SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * On a fiber a timeout is a scope with a deadline in its frame, as in weft_timeout: no look at the clock unless something
+ * waits.  On a plain thread nobody could interrupt it, so the run knows the earliest deadline: waits end then, and polls look
+ * at it. SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/atomic.h"
 #include "effect/eff_frame.h"
 #include "effect/scope.h"
@@ -112,7 +112,8 @@ uintptr_t weft__eff_again_enter(eff_run *r, const weft_eff_node *n, eff_ref ref)
     if (!a) return EFF_FAILED;
     if (WEFT_LIKELY(weft_schedule_begin(&a->state, n->u.leaf.with, weft_now()) == WEFT_OK)) return n->a;
     eff_pop(r, &a->f);
-    return eff_fail(r, FAILED(WEFT_E_INVALID, "weft_eff_retry, weft_eff_repeat: the schedule is in error; see weft_schedule_check"));
+    return eff_fail(r, FAILED(WEFT_E_INVALID, "weft_eff_retry, weft_eff_repeat: the schedule is in error; "
+                                              "see weft_schedule_check"));
 }
 
 /* After an attempt that ended as e, which is the frame's now: false, no other. */

@@ -1,7 +1,7 @@
 /* bench/suite/effs.c -- effect/flat_map_1e6, effect/map_fused: what a step of an effect value costs.
  *
- * Chains of a million flat_maps, each over the one before, whose functions return a value at once; and of a hundred maps, run as often
- * as that makes a million.  They are built before timing.  The baseline calls the function of a step as often.
+ * Chains of a million flat_maps, each over the one before, whose functions return a value at once; and of a hundred maps, run
+ * as often as that makes a million.  They are built before timing.  The baseline calls the function of a step as often.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include <stdlib.h>
 #include <weft/eff.h>

@@ -47,7 +47,8 @@ AUTO(the_first_failure_of_zip_par_stops_the_other) {
     CHECK_EQ(MS, 5);
     CHECK_EQ(stopped, 1);
     CHECK_LONG(late, 10); /* and who ran it was not stopped */
-    CHECK_ENDS(weft_eff_zip_par(eff_pair, weft_eff_map(eff_double, weft_eff_call(eff_long, dies, 1), half), NAP(1)), WEFT_EXIT_DIE, 301);
+    eff_double dying = weft_eff_map(eff_double, weft_eff_call(eff_long, dies, 1), half);
+    CHECK_ENDS(weft_eff_zip_par(eff_pair, dying, NAP(1)), WEFT_EXIT_DIE, 301);
 }
 
 AUTO(a_race_is_won_by_the_first_and_any_by_the_first_value) {
@@ -126,7 +127,8 @@ static long runs_it(int n) {
 AUTO(the_same_effect_is_run_by_two_fibers_at_once) {
     (void)arg;
     forget();
-    eff_long e = weft_eff_map(eff_long, weft_eff_retry(eff_long, weft_eff_timeout(eff_long, NAP(10), weft_ms(20)), weft_schedule_recurs(2)), twice);
+    eff_long timed = weft_eff_timeout(eff_long, NAP(10), weft_ms(20));
+    eff_long e = weft_eff_map(eff_long, weft_eff_retry(eff_long, timed, weft_schedule_recurs(2)), twice);
     shared = &e;
     runs_it_fiber a, b;
     long n = 0, m = 0;
@@ -196,7 +198,8 @@ AUTO(of_nested_timeouts_the_earlier_one_holds) {
 AUTO(a_retry_sleeps_between_attempts_and_a_timeout_inside_is_tried_again) {
     (void)arg;
     forget();
-    eff_long e = weft_eff_retry(eff_long, weft_eff_timeout(eff_long, NAP(100), weft_ms(10)), weft_schedule_times(weft_schedule_spaced(weft_ms(5)), 2));
+    weft_schedule twice_more = weft_schedule_times(weft_schedule_spaced(weft_ms(5)), 2);
+    eff_long e = weft_eff_retry(eff_long, weft_eff_timeout(eff_long, NAP(100), weft_ms(10)), twice_more);
     CHECK_ENDS(e, WEFT_EXIT_FAIL, WEFT_E_TIMEOUT);
     CHECK_EQ(MS, 40);
     CHECK_EQ(stopped, 3);
@@ -251,7 +254,8 @@ static weft_exit interrupted(eff_long e, long after) {
 AUTO(an_interrupted_run_cleans_up_masked_and_nothing_catches_it) {
     (void)arg;
     forget();
-    eff_long e = weft_eff_ensuring(eff_long, weft_eff_catch_all(eff_long, NAP(1000), code_of), weft_eff_flat_map(eff_long, NAP(10), note_twice));
+    eff_long cleans = weft_eff_flat_map(eff_long, NAP(10), note_twice);
+    eff_long e = weft_eff_ensuring(eff_long, weft_eff_catch_all(eff_long, NAP(1000), code_of), cleans);
     CHECK_EQ(interrupted(e, 5).tag, WEFT_EXIT_INTERRUPT);
     CHECK_EQ(ended_as.tag, WEFT_EXIT_INTERRUPT);
     CHECK_EQ(ended_at, 15);
@@ -297,7 +301,8 @@ AUTO(what_is_uninterruptible_ends_first_and_what_is_restored_does_not) {
     CHECK_EQ(interrupted(then, 5).tag, WEFT_EXIT_INTERRUPT);
     CHECK_EQ(ended_at, 20);
     CHECK_EQ(slept, 1);
-    eff_long part = weft_eff_uninterruptible(eff_long, weft_eff_ensuring(eff_long, weft_eff_restore(eff_long, NAP(100)), MARK(1)));
+    eff_long restored = weft_eff_ensuring(eff_long, weft_eff_restore(eff_long, NAP(100)), MARK(1));
+    eff_long part = weft_eff_uninterruptible(eff_long, restored);
     CHECK_EQ(interrupted(part, 5).tag, WEFT_EXIT_INTERRUPT);
     CHECK_EQ(ended_at, 25);
     CHECK_EQ(marks, 1);

@@ -18,7 +18,7 @@ static void on_fiber(void *body) {
 #define BOTH(name)                                                                           \
     static void body_##name(void);                                                           \
     TEST(name) {                                                                             \
-        CHECK_EQ(0, weft_run(&(weft_options){.size = sizeof(weft_options), .workers = 1}, on_fiber, (void *)(uintptr_t)body_##name)); \
+        CHECK_EQ(WEFT_OK, weft_run(&WEFT_OPTIONS(.workers = 1), on_fiber, (void *)(uintptr_t)body_##name)); \
         here = true;                                                                         \
         forget();                                                                            \
         body_##name();                                                                       \
@@ -166,7 +166,8 @@ BOTH(closures_go_with_the_effect) {
     CHECK_LONG(weft_eff_map_with(eff_long, SUCCEED(10), scale, 1.5), 15);
     CHECK_LONG(weft_eff_flat_map_with(eff_long, SUCCEED(10), add, .n = 5), 15);
     weft_eff_arena a = {0};
-    eff_long e = weft_eff_keep(eff_long, &a, weft_eff_flat_map_with(eff_long, weft_eff_map_with(eff_long, SUCCEED(10), scale, 2), add, 7));
+    eff_long twenty = weft_eff_map_with(eff_long, SUCCEED(10), scale, 2);
+    eff_long e = weft_eff_keep(eff_long, &a, weft_eff_flat_map_with(eff_long, twenty, add, 7));
     CHECK_LONG(e, 27);
     weft_eff_arena_close(&a);
 }
@@ -194,7 +195,8 @@ BOTH(zip_gives_both_in_order) {
     pair p = {0, 0};
     CHECK_OK(RUN(weft_eff_zip(eff_pair, weft_eff_map(eff_double, SUCCEED(5), half), weft_eff_call(eff_long, twice, 4)), &p));
     CHECK(p.first == 2.5 && p.second == 8);
-    CHECK_ENDS(weft_eff_zip(eff_pair, weft_eff_fail(eff_double, 306, "no"), weft_eff_call(eff_long, twice, 4)), WEFT_EXIT_FAIL, 306);
+    eff_double no = weft_eff_fail(eff_double, 306, "no");
+    CHECK_ENDS(weft_eff_zip(eff_pair, no, weft_eff_call(eff_long, twice, 4)), WEFT_EXIT_FAIL, 306);
     CHECK_EQ(calls, 1);
     CHECK_ENDS(weft_eff_zip(eff_pair, weft_eff_succeed(eff_double, 1), FAIL(307)), WEFT_EXIT_FAIL, 307);
 }
@@ -252,7 +254,8 @@ BOTH(catch_all_catches_failures_and_nothing_else) {
     CHECK_LONG(weft_eff_catch_all(eff_long, SUCCEED(1), code_of), 1);
     CHECK_ENDS(weft_eff_catch_all(eff_long, weft_eff_die(eff_long, 301, "no"), code_of), WEFT_EXIT_DIE, 301);
     weft_exit interrupt = {WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED, NULL};
-    CHECK_ENDS(weft_eff_catch_all(eff_long, weft_eff_exit(eff_long, interrupt), code_of), WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED);
+    eff_long stops = weft_eff_exit(eff_long, interrupt);
+    CHECK_ENDS(weft_eff_catch_all(eff_long, stops, code_of), WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED);
     weft_exit e = RUN(weft_eff_catch_all(eff_long, weft_eff_call(eff_long, even, 5), reraise), NULL);
     CHECK_EQ(e.code, 300);
     check_says(e, "5 is odd"); /* its cause lives on */
@@ -347,8 +350,9 @@ BOTH(ensuring_runs_its_finalizer_once_whatever_happens) {
     CHECK_LONG(weft_eff_on_interrupt(eff_long, SUCCEED(4), MARK(4)), 4);
     CHECK_ENDS(weft_eff_on_interrupt(eff_long, FAIL(300), MARK(5)), WEFT_EXIT_FAIL, 300);
     CHECK_EQ(marks, 3);
-    CHECK_ENDS(weft_eff_on_interrupt(eff_long, weft_eff_exit(eff_long, ((weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED, NULL})), MARK(6)),
-               WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED);
+    weft_exit interrupt = {WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED, NULL};
+    eff_long stops = weft_eff_exit(eff_long, interrupt);
+    CHECK_ENDS(weft_eff_on_interrupt(eff_long, stops, MARK(6)), WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED);
     CHECK_EQ(marked[3], 6);
 }
 
@@ -405,6 +409,10 @@ BOTH(masks_are_left_with_what_they_are_around) {
     CHECK_OK(weft_checkpoint());
 }
 
+static long pred(long n);
+WEFT_TASK(pred, long, long);
+static long pred(long n) { return n - 1; }
+
 /* ---- chains ------------------------------------------------------------------------------------------------------------- */
 
 enum { MANY = 1000000 };
@@ -443,7 +451,34 @@ TEST(chains_of_a_million_run_directly) {
     chains(NULL);
 }
 
-/* ---- lifetimes ------------------------------------------------------------------------------------------------------------ */
+typedef struct far { /* too large for a node */
+    long n;
+    char more[100];
+} far;
+static eff_long countdown(weft_eff_arena *a, long n, const far *p);
+WEFT_EFF_NEXT_WITH(countdown, eff_long, long, far);
+static long long live_most;
+static eff_long countdown(weft_eff_arena *a, long n, const far *p) {
+    if ((long long)weft__heap_live() > live_most) live_most = (long long)weft__heap_live();
+    if (n == 0) return weft_eff_now(eff_long, a, p->n);
+    eff_long body = n % 3 ? weft_eff_call(eff_long, twice, n) : weft_eff_timeout(eff_long, SUCCEED(2 * n), weft_s(1));
+    eff_long less = weft_eff_map_with(eff_long, weft_eff_tap_with(eff_long, body, add, 1), scale, 0.5);
+    return weft_eff_keep(eff_long, a,
+                         weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, less, pred), countdown, .n = p->n + 1));
+}
+
+BOTH(a_loop_runs_in_constant_memory) {
+    live_most = 0;
+    eff_long e = weft_eff_timeout(eff_long, weft_eff_flat_map_with(eff_long, SUCCEED(1000), countdown, .n = 0), weft_s(1000));
+    CHECK_LONG(e, 1000);
+    long long few = live_most;
+    eff_long m = weft_eff_flat_map(eff_long, weft_eff_flat_map_with(eff_long, SUCCEED(200000), countdown, .n = 0), next_even);
+    CHECK_LONG(m, 200000);
+    CHECK(live_most <= few + 4096);
+}
+
+/* ---- lifetimes
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static eff_long returns_a_literal(weft_eff_arena *a, long n);
 WEFT_EFF_NEXT(returns_a_literal, eff_long, long);
@@ -458,7 +493,8 @@ __attribute__((noinline)) static eff_long returns_a_literal(weft_eff_arena *a, l
 
 BOTH(an_effect_of_a_closed_arena_is_a_defect_that_says_what_to_do) {
     weft_eff_arena a = {0};
-    eff_long e = weft_eff_keep(eff_long, &a, weft_eff_map(eff_long, SUCCEED(4), twice)), around = weft_eff_map(eff_long, e, twice);
+    eff_long e = weft_eff_keep(eff_long, &a, weft_eff_map(eff_long, SUCCEED(4), twice));
+    eff_long around = weft_eff_map(eff_long, e, twice);
     CHECK_LONG(e, 8);
     weft_eff_arena_close(&a);
     weft_exit x = RUN(e, NULL);
@@ -489,13 +525,9 @@ BOTH(what_is_kept_needs_nothing_of_the_block_it_was_written_in) {
     eff_long e;
     {
         long n = 4;
-        eff_long_memo *none = NULL;
-        (void)none;
-        e = weft_eff_keep(eff_long, &a,
-                          weft_eff_race(eff_long,
-                                        weft_eff_retry(eff_long, weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, SUCCEED(n), twice), add, n),
-                                                       weft_schedule_recurs(2)),
-                                        SUCCEED(n)));
+        eff_long sum = weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, SUCCEED(n), twice), add, n);
+        eff_long again = weft_eff_retry(eff_long, sum, weft_schedule_recurs(2));
+        e = weft_eff_keep(eff_long, &a, weft_eff_race(eff_long, again, SUCCEED(n)));
     }
     volatile char other[2000];
     for (size_t i = 0; i < sizeof other; i++) other[i] = (char)i;
@@ -523,7 +555,8 @@ BOTH(an_arena_of_a_scope_ends_with_it) {
     CHECK_ENDS(e, WEFT_EXIT_DIE, WEFT_E_STALE);
 }
 
-/* ---- memory ----------------------------------------------------------------------------------------------------------------- */
+/* ---- memory
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 BOTH(a_short_run_allocates_nothing) {
     eff_long made = weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, SUCCEED(4), twice), add, 3);

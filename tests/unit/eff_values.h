@@ -28,7 +28,7 @@ typedef struct big {
 } big;
 WEFT_EFF(eff_big, big);
 
-static int calls;
+static _Atomic int calls;
 
 static long twice(long n);
 WEFT_TASK(twice, long, long);
@@ -59,7 +59,7 @@ static long dies(long n) {
 }
 
 /* Sleeps so many ms, and gives them back, unless it is asked to stop. */
-static int stopped, slept;
+static _Atomic int stopped, slept;
 static long nap(long ms);
 WEFT_TASK(nap, long, long);
 static long nap(long ms) {
@@ -100,12 +100,12 @@ static eff_long code_of(weft_eff_arena *a, weft_exit e) {
 /* Marks that it was run, in the order of runs. */
 enum { MARKS = 64 };
 static long marked[MARKS];
-static int marks;
+static _Atomic int marks;
 static weft_unit mark(long n);
 WEFT_TASK(mark, weft_unit, long);
 static weft_unit mark(long n) {
-    if (marks < MARKS) marked[marks] = n;
-    marks++;
+    int at = marks++;
+    if (at < MARKS) marked[at] = n;
     return (weft_unit){0};
 }
 
@@ -113,6 +113,9 @@ static weft_unit mark(long n) {
 #define FAIL(code) weft_eff_fail(eff_long, (code), "no")
 #define MARK(n) weft_eff_call(weft_eff_unit, mark, (n))
 
-static void forget(void) { calls = stopped = slept = marks = 0; }
+static void forget(void) {
+    calls = stopped = 0;
+    slept = marks = 0;
+}
 
 #endif

@@ -14,22 +14,23 @@
  *   e = weft_run_here(all, &n);                        // directly: on any thread, nothing beside it
  *
  * An effect ends with a value, a failure (tag FAIL), a defect (DIE), or an interrupt.  What catches errors catches failures and
- * nothing else.  A task, or any other function given to an effect, fails by weft_fail, as a fiber does; one that noticed that it
- * is asked to stop, and returned, was interrupted.
+ * nothing else.  A task, or any other function given to an effect, fails by weft_fail, as a fiber does; one that noticed that
+ * it is asked to stop, and returned, was interrupted.
  *
  * E, the first argument of most constructors, names the type of what is made; a wrong type is a compile error (C; with
  * -Werror=incompatible-pointer-types, which the CMake target asks for).
  *
  * How long an effect lives.  What a constructor makes is a literal: it lies in the block it is written in, and lives until that
- * ends.  weft_eff_keep copies it, and all it is made of, into an arena, where it lives until the arena is closed.  A function that
- * returns an effect is handed an arena for it.  An effect that is used after its arena was closed is noticed, in every build: the run
- * dies, and its cause says so; the same for a literal of a function that has returned, while nothing else lies on the stack there.
+ * ends.  weft_eff_keep copies it, and all it is made of, into an arena, where it lives until the arena is closed.  A function
+ * that returns an effect is handed an arena for it.  An effect that is used after its arena was closed is noticed, in every
+ * build: the run dies, and its cause says so; the same for a literal of a function that has returned, while nothing else lies
+ * on the stack there.
  *
  * Values have at most 1 KiB and are copied; no effect owns one.  Up to 64 bytes they never leave the run's frame.
  *
- * Stack.  Effects run in a loop: what is still to be done lies in frames on the heap, the first of them in the run's own frame, so
- * that chains and nests of any depth need some 2 KiB of stack, and short ones allocate nothing.  Only branches of parallel effects
- * are runs of their own.
+ * Stack.  Effects run in a loop: what is still to be done lies in frames on the heap, the first of them in the run's own frame,
+ * so that chains and nests of any depth need some 2 KiB of stack, and short ones allocate nothing.  Only branches of parallel
+ * effects are runs of their own.
  *
  * Source: effectpy's Effect; ZIO's fiber loop; Oleg Kiselyov's freer monads for what a step is.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -56,7 +57,7 @@ typedef struct weft_eff_site {
 typedef struct weft_eff_arena {
     struct weft__eff_block *blocks; /* the newest first */
     struct weft__eff_bytes *bytes;
-    uint32_t used, unused;          /* nodes of the newest block */
+    uint32_t used, from;            /* nodes of the newest block; those before are over */
     bool failed;                    /* there was no memory */
     uint32_t room;                  /* of a run: bytes `now` has for a value */
     void *now;
@@ -85,7 +86,7 @@ typedef struct __attribute__((aligned(16))) weft_eff_node {
     uint64_t self;        /* in an arena: its reference; else 0 */
     uint8_t kind, count;  /* functions of a step, branches of a race */
     uint16_t bytes, room; /* of its value; of the largest value on the way to it */
-    uint16_t data;        /* bytes `with` points to, of the library's keeping; 0: the program's.  A step: WEFT__EFF_KEPT, _WIDE */
+    uint16_t data;        /* bytes `with` points to, 0: the program's.  A step: WEFT__EFF_KEPT, _WIDE */
     const weft_eff_site *site;
     uintptr_t a;          /* what it is about; 0: nothing */
     union {
@@ -96,7 +97,7 @@ typedef struct __attribute__((aligned(16))) weft_eff_node {
             uintptr_t spare;
         } leaf;
         struct {
-            uintptr_t base; /* maps over maps are one step, and flat_maps without closures: functions from the inside outwards */
+            uintptr_t base; /* maps over maps are one step, and flat_maps without closures: from the inside outwards */
             weft__eff_step fn[WEFT__EFF_FUSED];
         } step;
         struct {
@@ -152,8 +153,8 @@ WEFT_EFF(weft_eff_pointer, void *);
 
 /* WEFT_EFF_NEXT(name, E, In);
  * WEFT_EFF_NEXT_WITH(name, E, In, With);
- * Makes the function `E name(weft_eff_arena *a, In)`, or `E name(weft_eff_arena *a, In, const With *)`, declared before, one that
- * flat_map and others call.  What it returns lies in the arena it is handed (weft_eff_keep), which is the run's, or lives
+ * Makes the function `E name(weft_eff_arena *a, In)`, or `E name(weft_eff_arena *a, In, const With *)`, declared before, one
+ * that flat_map and others call.  What it returns lies in the arena it is handed (weft_eff_keep), which is the run's, or lives
  * elsewhere. */
 #define WEFT_EFF_NEXT(name, E, In) WEFT__EFF_NEXT(name, E, In, weft_unit, name(weft_a_, *(const In *)weft_in_))
 #define WEFT_EFF_NEXT_WITH(name, E, In, With)                                                \
@@ -182,7 +183,8 @@ WEFT_EFF(weft_eff_pointer, void *);
         Out weft_o_ = name(*(const In *)weft_in_, (const With *)weft_with_);                 \
         *(Out *)weft_out_ = weft_o_;                                                         \
     }                                                                                        \
-    WEFT__STATIC_ASSERT(sizeof(In) <= 1024 && sizeof(Out) <= 1024 && sizeof(With) <= 1024, "more than 1 KiB is passed by reference")
+    WEFT__STATIC_ASSERT(sizeof(In) <= 1024 && sizeof(Out) <= 1024 && sizeof(With) <= 1024,   \
+                        "more than 1 KiB is passed by reference")
 
 /* ---- running -------------------------------------------------------------------------------------------- */
 
@@ -199,14 +201,14 @@ typedef struct weft_eff_options {
 
 /* weft_exit weft_run_effect(E e, T *out)
  * Run e on the current fiber; ok: *out (may be NULL) is its value.  On a plain thread as weft_run_here.
- * A cause that is not static lives until the caller's innermost scope ends.  Errors: those of e; {DIE, WEFT_E_STALE} (e, or a part of
- * it, does not live any more), {FAIL, WEFT_E_NOMEM} (no memory for what is pending).
+ * A cause that is not static lives until the caller's innermost scope ends.  Errors: those of e; {DIE, WEFT_E_STALE} (e, or a
+ * part of it, does not live any more), {FAIL, WEFT_E_NOMEM} (no memory for what is pending).
  * [any thread] [suspends if e does; now and then a cancellation point] */
 #define weft_run_effect(e, out) weft__eff_run((e).ref, (__typeof__((e).ty)){out}, sizeof *(e).ty, NULL)
 
 /* weft_exit weft_run_here(E e, T *out)
- * The same directly: no other fiber, and no runtime is needed.  Parallel effects are worked on in the order of the arguments, a race
- * is its first branch; who sleeps, or awaits, on a plain thread blocks it, and a timeout there bounds such waits, and is
+ * The same directly: no other fiber, and no runtime is needed.  Parallel effects are worked on in the order of the arguments, a
+ * race is its first branch; who sleeps, or awaits, on a plain thread blocks it, and a timeout there bounds such waits, and is
  * looked at now and then. */
 #define weft_run_here(e, out)                                                                \
     weft__eff_run((e).ref, (__typeof__((e).ty)){out}, sizeof *(e).ty, &(const weft_eff_options){.direct = true})
@@ -223,12 +225,13 @@ struct weft_scope;
 WEFT_API void weft_eff_arena_open(weft_eff_arena *a);
 /* What was kept in it is over.  Nobody runs any of it.  a is open and empty again.  [any thread] [never suspends] */
 WEFT_API void weft_eff_arena_close(weft_eff_arena *a);
-/* Open one that the end of a scope closes; it lies in the scope's arena.  NULL: no memory.  [the scope's owner] [never suspends] */
+/* Open one that the end of a scope closes; it lies in the scope's arena.  NULL: no memory.  [the scope's owner] [never
+ * suspends] */
 WEFT_API weft_eff_arena *weft_eff_arena_in(struct weft_scope *s);
 
 /* E weft_eff_keep(E, weft_eff_arena *a, E e)
- * e, with all it is made of and all inputs and closures, copied into the arena; what lies in a already is not copied.  A part of
- * another arena that is used twice is copied twice.  No memory: an effect that fails with WEFT_E_NOMEM.
+ * e, with all it is made of and all inputs and closures, copied into the arena; what lies in a already is not copied.  A part
+ * of another arena that is used twice is copied twice.  No memory: an effect that fails with WEFT_E_NOMEM.
  * [one thread at a time for each arena] [never suspends] */
 #define weft_eff_keep(E, arena, e) ((E){weft__eff_keep((arena), WEFT__EFF_SAME(E, e))})
 

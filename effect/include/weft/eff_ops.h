@@ -1,7 +1,7 @@
 /* weft/eff_ops.h -- constructors and combinators of effect values; included by weft/eff.h, which says what they are.
  *
- * Every one of these makes a literal and does nothing else.  E is the type of the effect that is made, T what it gives; `next` is
- * declared with WEFT_EFF_NEXT, `next_with` with WEFT_EFF_NEXT_WITH, `task` with WEFT_TASK.  [any thread] [never suspends]
+ * Every one of these makes a literal and does nothing else.  E is the type of the effect that is made, T what it gives; `next`
+ * is declared with WEFT_EFF_NEXT, `next_with` with WEFT_EFF_NEXT_WITH, `task` with WEFT_TASK.  [any thread] [never suspends]
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_EFF_OPS_H
 #define WEFT_EFF_OPS_H
@@ -67,7 +67,8 @@ typedef enum weft__eff_kind {
     })
 #define WEFT__EFF_NODE(E, kind_, name, ...)                                                  \
     &(weft_eff_node) {                                                                       \
-        .kind = kind_, .bytes = sizeof(WEFT__EFF_T(E)), .room = sizeof(WEFT__EFF_T(E)), .site = WEFT__EFF_SITE(name), __VA_ARGS__ \
+        .kind = kind_, .bytes = sizeof(WEFT__EFF_T(E)), .room = sizeof(WEFT__EFF_T(E)),      \
+        .site = WEFT__EFF_SITE(name), __VA_ARGS__                                            \
     }
 #define WEFT__EFF_LEAF(E, kind, name, ...) ((E){(uintptr_t)WEFT__EFF_NODE(E, kind, name, __VA_ARGS__)})
 #define WEFT__EFF_OVER(E, kind, name, a, ...) ((E){weft__eff_over(WEFT__EFF_NODE(E, kind, name, __VA_ARGS__), (a))})
@@ -137,8 +138,8 @@ static inline uintptr_t weft__eff_branches(weft_eff_node *n) {
                    .u.leaf = {.with = (const WEFT__EFF_T(E)[1]){v}})
 
 /* E weft_eff_now(E, weft_eff_arena *a, value...)
- * What a function that is handed `a` returns if the effect it would return is to succeed: the same, and nothing is kept for it.  It is
- * returned at once; anywhere else it is a defect to run it. */
+ * What a function that is handed `a` returns if the effect it would return is to succeed: the same, and nothing is kept for it.
+ *  It is returned at once; anywhere else it is a defect to run it. */
 #define weft_eff_now(E, arena, ...)                                                          \
     __extension__({                                                                          \
         weft_eff_arena *weft_n_ = (arena);                                                   \
@@ -249,8 +250,8 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
                    .data = sizeof(next_##_with) + WEFT__EFF_IS(E, next_##_out) + 0 * sizeof((weft_exit *){(next_##_in *)0}), \
                    .u.next = {.fn = next_##__eff, .with = &(const next_##_with){__VA_ARGS__}})
 
-/* E weft_eff_fold(E, e, well, ill): the task `well` of e's value, or the task `ill` of its failure, a weft_exit.  What `well` says
- * itself is not folded. */
+/* E weft_eff_fold(E, e, well, ill): the task `well` of e's value, or the task `ill` of its failure, a weft_exit.  What `well`
+ * says itself is not folded. */
 #define weft_eff_fold(E, e, well_, ill_)                                                     \
     WEFT__EFF_OVER(E, WEFT__EFF_FOLD, #well_, WEFT__EFF_OF(well_##_in, e),                   \
                    .u.fold = {.well = well_##__each, .ill = ill_##__each},                   \
@@ -263,13 +264,13 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 
 /* ---- time ---------------------------------------------------------------------------------------------------- */
 
-/* E weft_eff_timeout(E, e, weft_duration d): e, at most for d, then it is interrupted and the failure is {FAIL, WEFT_E_TIMEOUT}, as of
- * weft_timeout: a value that is there by then counts, and cleaning up is waited for. */
+/* E weft_eff_timeout(E, e, weft_duration d): e, at most for d, then it is interrupted and the failure is {FAIL,
+ * WEFT_E_TIMEOUT}, as of weft_timeout: a value that is there by then counts, and cleaning up is waited for. */
 #define weft_eff_timeout(E, e, d) \
     WEFT__EFF_OVER(E, WEFT__EFF_TIMEOUT, "timeout", WEFT__EFF_SAME(E, e), .u.leaf = {.number = (d)})
 
-/* E weft_eff_retry(E, e, weft_schedule s): e, and again when it fails, as the schedule says (weft/schedule.h).  Each run follows it from
- * its beginning; defects and interrupts are not tried again; the last failure counts. */
+/* E weft_eff_retry(E, e, weft_schedule s): e, and again when it fails, as the schedule says (weft/schedule.h).  Each run
+ * follows it from its beginning; defects and interrupts are not tried again; the last failure counts. */
 #define weft_eff_retry(E, e, s) WEFT__EFF_AGAIN(E, WEFT__EFF_RETRY, "retry", e, s)
 /* E weft_eff_repeat(E, e, weft_schedule s): e, and again as long as it succeeds and the schedule goes on; the last value. */
 #define weft_eff_repeat(E, e, s) WEFT__EFF_AGAIN(E, WEFT__EFF_REPEAT, "repeat", e, s)
@@ -288,10 +289,10 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
     ((E){weft__eff_both(WEFT__EFF_NODE(E, kind, name, .u.two = {.b = 0}), WEFT__EFF_SAME(E, e), WEFT__EFF_ANY(finalizer))})
 
 /* E weft_eff_acquire_release(E, acquire, use, release)
- * The effect acquire gives a resource R, and nothing interrupts it; use(arena, R) returns what is done with it; and whatever becomes of
- * that, release(R, const weft_exit *e) is called, which nothing interrupts either, where e is how it ended.  release is declared with
- * WEFT_EFF_FN(release, weft_exit, R, weft_exit); a failure that it returns, or says, is attached (WEFT_CAUSE_THEN).
- * E weft_eff_acquire_release_with(E, acquire, use_with, release, closure...): the closure is use's. */
+ * The effect acquire gives a resource R, and nothing interrupts it; use(arena, R) returns what is done with it; and whatever
+ * becomes of that, release(R, const weft_exit *e) is called, which nothing interrupts either, where e is how it ended.  release
+ * is declared with WEFT_EFF_FN(release, weft_exit, R, weft_exit); a failure that it returns, or says, is attached
+ * (WEFT_CAUSE_THEN). E weft_eff_acquire_release_with(E, acquire, use_with, release, closure...): the closure is use's. */
 #define weft_eff_acquire_release(E, acquire, use, release_)                                  \
     WEFT__EFF_OVER(E, WEFT__EFF_ACQUIRE, #use, WEFT__EFF_OF(use##_in, acquire),              \
                    .u.next = {.fn = use##__eff, .release = release_##__eff},                 \
@@ -305,8 +306,8 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
      0 * sizeof((use##_in *){(release##_in *)0}))
 
 /* E weft_eff_provide(E, e, const char *name, weft_eff_provider *p)
- * e between enter and leave.  enter may fail, and sets *state if it does not; leave gets it, with e's exit, and nothing interrupts it;
- * what it returns is attached as a finalizer's failure is. */
+ * e between enter and leave.  enter may fail, and sets *state if it does not; leave gets it, with e's exit, and nothing
+ * interrupts it; what it returns is attached as a finalizer's failure is. */
 typedef struct weft_eff_provider {
     weft_exit (*enter)(void *arg, void **state);
     weft_exit (*leave)(void *arg, void *state, weft_exit e);
@@ -323,8 +324,8 @@ typedef struct weft_eff_provider {
 #define weft_eff_restore(E, e) WEFT__EFF_OVER(E, WEFT__EFF_RESTORE, "restore", WEFT__EFF_SAME(E, e), .count = 0)
 
 /* E weft_eff_memoise(E, e, E##_memo *m)
- * What e gave, or how it failed or died, the first time that it was run through *m; who asks meanwhile waits.  A run that was interrupted
- * leaves nothing behind.  *m is the program's, zeroed before, and outlives the effect (weft_eff_memo_drop). */
+ * What e gave, or how it failed or died, the first time that it was run through *m; who asks meanwhile waits.  A run that was
+ * interrupted leaves nothing behind.  *m is the program's, zeroed before, and outlives the effect (weft_eff_memo_drop). */
 #define weft_eff_memoise(E, e, m)                                                            \
     WEFT__EFF_OVER(E, WEFT__EFF_MEMOISE, "memoise", WEFT__EFF_SAME(E, e),                    \
                    .u.leaf = {.with = &((E##_memo *){m})->memo, .number = offsetof(E##_memo, value)})
@@ -345,8 +346,8 @@ typedef struct weft_eff_provider {
 
 /* weft_eff_unit weft_eff_for_each_par(const In items[], size_t n, T results[], int64_t parallelism, next)
  * weft_eff_unit weft_eff_for_each_par_with(..., next_with, closure...)
- * results[i] is what the effect gives that next(arena, items[i]) returns; results may be NULL.  At most so many at once (0: 1); as
- * weft_for_each_par.  Items and results are the program's. */
+ * results[i] is what the effect gives that next(arena, items[i]) returns; results may be NULL.  At most so many at once (0: 1);
+ * as weft_for_each_par.  Items and results are the program's. */
 #define weft_eff_for_each_par(items, n, results, parallelism, next) \
     WEFT__EFF_EACH_OF(items, n, results, parallelism, next, NULL, 0)
 #define weft_eff_for_each_par_with(items, n, results, parallelism, next, ...)                \
