@@ -109,12 +109,6 @@ static weft_exit exit_of_all(build *b, const weft_layer *l) {
     return e;
 }
 
-static bool all_over(build *b, const weft_layer *l) {
-    for (size_t i = 0; i < l->n; i++)
-        if (!is_over(weft__layer_step(b, l->of[i]))) return false;
-    return true;
-}
-
 static weft_exit build_at_once(build *b, const weft_layer *l, const seen *sees) {
     if (l->n == 1) return build_step(b, weft__layer_step(b, l->of[0]), sees);
     weft_branch *branches = __builtin_alloca((l->n + 1) * sizeof *branches);
@@ -126,8 +120,7 @@ static weft_exit build_at_once(build *b, const weft_layer *l, const seen *sees) 
                                    sizeof(int));
     }
     weft_exit settled = weft_settle_of(NULL, branches, l->n), e = exit_of_all(b, l);
-    if (weft_ok(e) && !all_over(b, l)) e = own(thread_fiber(), settled); /* it was stopped before one began, or while one waited */
-    return e;
+    return weft_ok(e) ? own(thread_fiber(), settled) : e; /* stopped before one began; or what one spawned failed */
 }
 
 static const seen *sees_all(build *b, layer_step *s, const seen *sees) {

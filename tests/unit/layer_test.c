@@ -417,6 +417,52 @@ static void value_wins(void *arg) {
 }
 TEST(a_value_that_is_there_wins_over_an_interrupt) { on_clock(WEFT_CLOCK_AUTO, value_wins); }
 
+/* ---- fibers of layers ----------------------------------------------------------------------------------- */
+
+static int serves(int fails);
+WEFT_TASK(serves, int, int);
+static int serves(int fails) {
+    if (fails) return weft_sleep(weft_ms(3)), weft_failf(fails, "no service"), 0;
+    while (weft_ok(weft_sleep(weft_s(1)))) {}
+    note('x');
+    return 0;
+}
+WEFT_KEY(server, serves_fiber);
+static weft_exit start(serves_fiber *f, void *arg) {
+    (void)arg;
+    note('s');
+    return weft_spawn_with(f, serves, {.detached = true}, 0);
+}
+static weft_exit stop(serves_fiber *f, void *arg) {
+    (void)arg;
+    weft_exit e = weft_interrupt(*f, "the layer ends");
+    weft_drop(*f);
+    return e;
+}
+static const weft_layer service = WEFT_LAYER(server, start, stop);
+static void with_fibers(void *arg) {
+    (void)arg;
+    things();
+    ta.takes = weft_ms(1);
+    CHECK(weft_ok(weft_provide_layer(weft_layer_both(&a, &service), uses, NULL, 0)));
+    CHECK(strchr(traced(), 'x') > strchr(trace, 'u'));
+}
+TEST(a_layer_can_have_a_fiber_of_its_own) { often(WEFT_CLOCK_AUTO, with_fibers, 10); }
+
+static weft_exit start_badly(int *value, void *arg) {
+    (void)arg;
+    *value = 1;
+    return weft_spawn((serves_fiber *)NULL, serves, 303);
+}
+static const weft_layer bad_service = WEFT_LAYER(b_key, start_badly, NULL);
+static void with_failing_fibers(void *arg) {
+    (void)arg;
+    things();
+    CHECK_EQ(weft_provide_layer(weft_layer_both(&a, &bad_service), uses, NULL, 0).code, 303);
+    CHECK_TRACE("Aa-a");
+}
+TEST(what_an_acquire_spawned_belongs_to_the_build) { on_clock(WEFT_CLOCK_AUTO, with_failing_fibers); }
+
 /* ---- building into a scope ------------------------------------------------------------------------------ */
 
 static weft_exit finalizes(void *arg) {

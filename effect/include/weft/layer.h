@@ -22,6 +22,9 @@
  * acquire runs masked, as that of weft_acquire (weft/scope.h), and sees what is provided where the build is, and of the build what it
  * needs, and what the layers around it say that it sees.  release sees the same, and runs shielded, with a budget.
  *
+ * What an acquire spawns belongs to the build, which waits for it, or to its scope, which waits before it releases anything.  So a fiber
+ * that shall run as long as the layer is spawned .detached (weft/fiber.h), and release interrupts it.
+ *
  * A build that fails, or is interrupted, has released all that it had acquired before it returns; those that are being acquired at once
  * are waited for.  Releases run one after the other, the last acquired first: so nothing goes before what needed it.  What a
  * release fails with is attached (WEFT_CAUSE_THEN); the others run all the same.
