@@ -210,7 +210,7 @@ static weft_exit handle_from(const weft_handler *h, size_t n, const weft__body *
 }
 
 weft_exit weft__handle(const weft_handler *h, size_t n, const weft__body *b) {
-    static const weft_handler none;
+    static const weft_handler none = {.name = "safe"};
     if (n && !h) return refuse();
     return n ? handle_from(h, n, b) : handle_one(&none, b);
 }
@@ -229,7 +229,9 @@ static weft_exit defect(fiber *f, weft_err code, const char *what, const weft_ef
     char text[WEFT_CAUSE_TEXT_MAX + 1];
     snprintf(text, sizeof text, "effect '%s' performed at %s:%d by %s %s", effect->name, at->file, at->line, name_here(f), what);
     weft_exit e = {WEFT_EXIT_DIE, (int)code, weft__cause_leaf(WEFT_CAUSE_DIE, (int)code, text, at->file, at->line)};
-    return f ? weft__hold_own(f, e) : e;
+    if (!f) return e;
+    if (f->carried) weft__expect(e); /* under a driver it fails the task, whether or not it looks */
+    return weft__hold_own(f, e);
 }
 
 static weft_exit unhandled(fiber *f, const weft_effect *effect, const weft_place *at) {

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/cause.h"
 #include "sched/det.h"
+#include "sched/carried.h"
 #include "sched/evidence.h"
 #include "sched/fail.h"
 #include "sched/local.h"
@@ -46,6 +47,7 @@ WEFT_COLD void weft__spawn_exit(fiber *self, weft_fiber *s) {
     if (e.tag == WEFT_EXIT_INTERRUPT && e.code == WEFT_E_INTERRUPTED) e.code = WEFT_E_CANCELLED; /* its own, by expect */
     self->seen = false;
     evidence_set(self, self->env = &weft__no_evidence);
+    self->carried = NULL;
     weft__task_leaves(self);
     weft_status how = weft_ok(e) ? WEFT_STATUS_DONE : e.tag == WEFT_EXIT_INTERRUPT ? WEFT_STATUS_CANCELLED : WEFT_STATUS_FAILED;
     atom_store_rlx(&s->status, (uint8_t)how);
@@ -67,12 +69,14 @@ fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s) {
     uint64_t then_ticket = self->then_ticket;
     uint16_t odd = self->odd;
     const weft__evidence *env = self->pub.env, *began = self->env;
+    carried *carries = self->carried;
     self->then = NULL;
     self->odd = 0;
     self->exit = success;
     evidence_set(self, self->env = &weft__no_evidence);
     fiber *next = spawn_run(self, s, true);
     self->env = began;
+    self->carried = carries;
     evidence_set(self, env);
     self->task = task;
     self->self = outer;
@@ -321,6 +325,11 @@ WEFT_COLD bool weft__spawn_starts(fiber *self, weft_fiber *s) {
         m->locals = NULL;
     }
     if (m && m->env) evidence_set(self, self->env = m->env);
+    if (m && m->carried) {
+        self->carried = m->carried;
+        self->carried->home = self;
+        atom_store_rlx(&self->carried->on, self);
+    }
     return weft_ok(weft__look_up(self));
 }
 

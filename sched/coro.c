@@ -1,6 +1,7 @@
 /* sched/coro.c -- coros: kept, begun, ended.  What must hold: sched/coro.h.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/coro.h"
+#include "sched/carried.h"
 #include "sched/det.h"
 #include "sched/evidence.h"
 #include "sched/exit.h"
@@ -66,6 +67,7 @@ void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), 
     before_leaving(f);
     if (f->then) weft__look_and_stay(f); /* whoever waits for f's task is to be reached while f waits for c */
     weft__task_begins(c, t, f->pub.scope);
+    if (WEFT_UNLIKELY(c->carried != NULL)) c->carried->ops->lend(c->carried);
     c->where = f->where;
     c->told = TOLD_NOTHING;
     c->coro_fn = fn;
@@ -77,7 +79,9 @@ void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), 
 void weft__coro_ends(fiber *c) {
     c->where = WHERE_ANY;
     c->drives = NULL;
+    carried *lent = c->carried;
     weft__task_ends(c);
+    if (WEFT_UNLIKELY(lent != NULL)) lent->ops->unlend(lent);
 }
 
 /* ---- more stack --------------------------------------------------------------------------------------- */

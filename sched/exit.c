@@ -8,6 +8,7 @@
  * and a small fiber has no stack to spare for printf.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/exit.h"
+#include "sched/carried.h"
 #include "sched/cause.h"
 #include "sched/thread.h"
 #include <string.h>
@@ -29,19 +30,21 @@ static weft_exit *record_of(fiber *f) { return f ? &f->exit : said_to; }
 /* The first failure of a fiber counts. */
 static bool counts(const weft_exit *record, weft_exit e) { return record && weft_ok(*record) && !weft_ok(e); }
 
-void weft__exit_record(weft_exit e) {
-    weft_exit *record = record_of(thread_fiber());
-    if (counts(record, e))
-        *record = e;
-    else
-        weft__cause_drop(e.cause);
+static void record(weft_exit e, bool passed_on) {
+    fiber *f = thread_fiber();
+    weft_exit *to = record_of(f);
+    if (!counts(to, e)) return weft__cause_drop(e.cause);
+    *to = e;
+    if (f) carried_note_failure(f, e, passed_on);
 }
+
+void weft__exit_record(weft_exit e) { record(e, true); }
 
 static int code_in_range(int code) { return code < 1 || code > WEFT_CODE_MAX ? WEFT_E_INVALID : code; }
 
 weft_exit weft__fail(int code, const weft_cause *cause) {
     weft_exit e = {cause->kind, code_in_range(code), cause};
-    weft__exit_record(e);
+    record(e, false);
     return e;
 }
 
@@ -52,15 +55,17 @@ weft_exit weft__failf(int code, const weft_cause *unformatted, const char *forma
     va_start(args, format);
     e.cause = weft__cause_format(unformatted, e.code, format, args);
     va_end(args);
-    weft__exit_record(e);
+    record(e, false);
     return e;
 }
 
 weft_exit weft__expect(weft_exit e) {
-    weft_exit *record = record_of(thread_fiber());
-    if (counts(record, e)) {
+    fiber *f = thread_fiber();
+    weft_exit *to = record_of(f);
+    if (counts(to, e)) {
         weft__cause_keep(e.cause);
-        *record = e;
+        *to = e;
+        if (f) carried_note_failure(f, e, true);
     }
     return e;
 }

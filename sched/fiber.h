@@ -76,6 +76,7 @@ typedef struct fiber {
     uint64_t turn_began;    /* when it last had to wait for a mutex and got it, and */
     uint64_t looked_at;     /* when it last looked for who had waited too long (sched/mutex.c); ticks */
     struct binding *locals; /* fiber-locals, newest first (sched/local.h) */
+    struct carried *carried; /* for the layer above (sched/carried.h) */
     struct held *held;      /* causes that live until the task ends, or the scope they came to (sched/local.h) */
     /* The rest. */
     struct fiber *below;    /* link of w->carriers */

@@ -9,6 +9,7 @@
 #include "sched/registry.h"
 #include "sched/spawn_run.h"
 #include "alloc/heap.h"
+#include "sched/carried.h"
 #include "sched/cause.h"
 #include "sched/evidence.h"
 #include "sched/fail.h"
@@ -53,6 +54,7 @@ static WEFT_COLD void more_free(runtime *rt, spawn_more *m) {
     if (g) weft__grace_free(rt, g);
     weft__locals_free(m->locals);
     if (m->env) weft__evidence_drop(m->env);
+    if (m->carried) m->carried->ops->drop(m->carried);
     weft__heap_free(m, sizeof *m);
 }
 
@@ -226,12 +228,20 @@ static bool inherit_evidence(weft_fiber *s) {
     return m && (m->env = weft__evidence_keep(e));
 }
 
+/* False: no memory. */
+static bool inherit_carried(weft_fiber *s, fiber *f) {
+    if (!f->carried) return true;
+    spawn_more *m = weft__spawn_more(s);
+    return m && (m->carried = f->carried->ops->inherit(f->carried, f, s));
+}
+
 /* Where it belongs, and what it inherits from the fiber that spawns it.  NULL: done. */
 static WEFT_COLD const weft_exit *block_belongs(weft_fiber *s, fiber *f, const weft_spawn_options *o) {
     static const weft_cause closed = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: the scope is closed; spawn before its end");
     static const weft_cause memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "weft_spawn: no memory for what the fiber inherits");
     static const weft_exit ended = {WEFT_EXIT_FAIL, WEFT_E_ENDED, &closed}, nomem = {WEFT_EXIT_FAIL, WEFT_E_NOMEM, &memory};
-    if ((f && !weft__locals_inherit(f, s)) || !inherit_evidence(s)) return &nomem;
+    bool ok = !f || (weft__locals_inherit(f, s) && inherit_carried(s, f));
+    if (!ok || !inherit_evidence(s)) return &nomem;
     weft__node *home = &s->rt->root;
     if (o && o->scope)
         home = &((weft__region *)o->scope)->node; /* a scope begins with its region */
@@ -316,7 +326,7 @@ weft_exit weft__spawn_begin(weft_handle *out, const weft_site *site, size_t byte
     worker *w = f->w;
     runtime *rt = w->rt;
     if (WEFT_UNLIKELY(o || atom_load_rlx(&rt->spawn_slow) || forked(rt) || f->pub.scope != &f->base || f->strand || f->locals ||
-                      f->pub.env != &weft__no_evidence))
+                      f->carried || f->pub.env != &weft__no_evidence))
         return begin_slow(out, rt, f, site, bytes, o);
     unsigned c = class_for(bytes);
     uint64_t id;

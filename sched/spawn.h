@@ -28,6 +28,7 @@ typedef struct spawn_more {
     struct binding *locals;          /* snapshot for the start; afterwards what is left for a merge */
     wait_queue started;              /* DONE once weft_started was called, or the fiber has ended */
     _Atomic uint32_t did_start;      /* the former */
+    struct carried *carried;         /* sched/carried.h; NULL: nothing */
     const struct weft__evidence *env; /* what it starts with, NULL: nothing; a reference (sched/evidence.h) */
     uint64_t path, births;           /* sched/record.h: its name, and its children so far, which are its own to count */
 } spawn_more;

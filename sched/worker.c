@@ -12,6 +12,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/spawn_run.h"
 #include "alloc/arch.h"
+#include "sched/carried.h"
 #include "sched/join.h"
 #include "sched/cause.h"
 #include "sched/evidence.h"
@@ -48,6 +49,7 @@ static void forked_begins(fiber *self, weft__node *in) {
     self->priority = PRIORITY_NORMAL;
     self->strand = self->base.outer != &rt->root;
     self->locals = weft__locals_of(self->base.outer);
+    self->carried = carried_of(self->base.outer);
     evidence_set(self, self->env = weft__evidence_of(self->base.outer));
     if (!self->strand) weft__node_publish(&self->base);
 }
@@ -57,6 +59,7 @@ static void forked_ends(fiber *self) {
     if (atom_load_acq(&self->base.state) & NODE_PUBLISHED) weft__node_retract(&self->base);
     self->strand = false;
     self->odd = 0;
+    self->carried = NULL;
     evidence_set(self, self->env = &weft__no_evidence);
 }
 
@@ -79,10 +82,13 @@ static fiber *run_forked(fiber *self, weft_task *t) {
     self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
     weft__node *in = forked_in(self->rt, t);
     const weft__evidence *env = self->pub.env;
-    if (WEFT_LIKELY(!outer))
+    carried *carries = self->carried;
+    if (WEFT_LIKELY(!outer)) {
         forked_begins(self, in);
-    else /* it runs on top of a task that waits, and in its scope */
+    } else { /* it runs on top of a task that waits, and in its scope */
+        self->carried = carried_of(in);
         evidence_set(self, weft__evidence_of(in));
+    }
     self->task = t;
     if (WEFT_UNLIKELY(t->site & WEFT__STARTED)) {
         exit = run_started(self, t, site, head, in);
@@ -91,10 +97,12 @@ static fiber *run_forked(fiber *self, weft_task *t) {
         exit = self->exit;
     }
     check_over(self, t, head, locks);
-    if (WEFT_LIKELY(!outer))
+    if (WEFT_LIKELY(!outer)) {
         forked_ends(self);
-    else
+    } else {
+        self->carried = carries;
         evidence_set(self, env);
+    }
     self->task = outer;
     self->exit = outer_exit;
     atom_store_rlx(&t->place, exit_pack(exit));

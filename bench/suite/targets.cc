@@ -78,6 +78,8 @@ static const Target targets[] = {
     {"parked/fibers:1000000", "ratio", false, 1.3},
     {"parked/tiny:1000000", "bytes_per_fiber", false, 2450},
     {"parked/tiny:1000000", "maps", false, 1},
+    {"effect/state_get_put/sync", "ns_per_op", false, 4},
+    {"effect/state_get_put/async", "ns_per_op", false, 4},
     {"idle/cpu", "cpu_us", false, 100},
     {"parallel_for/1e7/workers:1", "ratio", false, 1.05},
     {"parallel_for/1e7/workers:2", "ratio", false, 1.05},

@@ -54,6 +54,8 @@ const listing workloads[] = {
     {&handler_depth[3], ALONE},
     {&handler_generator, ALONE},
     {&handler_nontail, ALONE},
+    {&effect_state_sync, ALONE},
+    {&effect_state_async, ALONE},
     {&loop_1e7, FORKS},
     {&sort_1e7, FORKS_LONG},
 };
