@@ -275,6 +275,8 @@ SWITCH_INLINE ctx *go_to(drive *d, fiber *to) {
     return &to->ctx;
 }
 
+static weft_exit used(void);
+
 /* The body was left: its clause, or its end. */
 static ctx *step(coro_drive *cd, void *note) {
     typedef weft_exit once_fn(weft_k k, const void *payload, void *answer, void *self);
@@ -291,7 +293,8 @@ static ctx *step(coro_drive *cd, void *note) {
         o = once_of(d->body);
     } else {
         uint64_t was;
-        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was)) return d->exit = x, NULL;
+        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was))
+            return d->exit = WEFT_UNLIKELY(x.tag == WEFT__PASSED) ? used() : x, NULL;
         left_alone(f, d, o, x);
     }
     adopt(f, d->body, o);
