@@ -15,6 +15,7 @@
 #include "alloc/os.h"
 #include "sched/cause.h"
 #include "sched/clock.h"
+#include "sched/coro.h"
 #include "sched/det.h"
 #include "sched/dump.h"
 #include "sched/end.h"
@@ -156,6 +157,13 @@ static void look_for_fibers(test *t) {
     rt->on_report = on_report;
 }
 
+static void look_for_continuations(test *t) {
+    uint64_t kept = weft__coros_kept(t->rt);
+    if (kept)
+        fail(t, WEFT_TEST_LEAK, "leaked: %" PRIu64 " continuation%s kept, and never used; resume or discontinue each one", kept,
+             kept == 1 ? " was" : "s were");
+}
+
 /* Fibers that have ended, and whose handles nobody has dropped: some of them. */
 typedef struct undropped {
     const runtime *rt;
@@ -204,6 +212,7 @@ static void run_ends(test *t) {
     weft__cause_drop(e.cause);
     look_for_fibers(t);
     end_fibers(t);
+    look_for_continuations(t);
     look_for_handles(t);
     t->now->choices = rt->det->explorer.choices;
     take_back(t, rt->det);

@@ -12,6 +12,13 @@ static void coro_entry(void *note) {
     for (;;) self->coro_fn(self->coro_arg);
 }
 
+/* C5.  From its last owner's hands, when no continuation of it is open. */
+static void coro_drop(worker *w, fiber *c) {
+    uint64_t last = atom_load_rlx(&c->ticket), most = atom_load_rlx(&w->rt->last_ticket);
+    while (last > most && !atom_cas_ar(&w->rt->last_ticket, &most, last)) {}
+    weft__carrier_drop(w, c);
+}
+
 fiber *weft__coro_get(worker *w) {
     fiber *c = w->coros;
     if (weft_fault_point(FAULT_STACK)) return NULL;
@@ -21,13 +28,15 @@ fiber *weft__coro_get(worker *w) {
         return c;
     }
     c = weft__fiber_fresh(w, w->rt->stack_cls);
-    if (c) weft__ctx_native_init(&c->ctx, c->stk.lo, (char *)c, coro_entry);
+    if (!c) return NULL;
+    weft__ctx_native_init(&c->ctx, c->stk.lo, (char *)c, coro_entry);
+    atom_store_rlx(&c->ticket, atom_load_rlx(&w->rt->last_ticket));
     return c;
 }
 
 void weft__coro_put(worker *w, fiber *c) {
     if (w->n_coros >= CARRIERS_KEPT) {
-        weft__carrier_drop(w, c);
+        coro_drop(w, c);
         return;
     }
     c->below = w->coros;
@@ -39,9 +48,18 @@ void weft__coros_drop(worker *w) {
     while (w->coros) {
         fiber *c = w->coros;
         w->coros = c->below;
-        weft__carrier_drop(w, c);
+        coro_drop(w, c);
     }
     w->n_coros = 0;
+}
+
+uint64_t weft__coros_kept(const runtime *rt) {
+    uint64_t kept = 0;
+    for (unsigned i = 0; rt->workers && i < rt->workers_bytes / sizeof(worker); i++) {
+        const worker_stats *s = &rt->workers[i].stats;
+        kept += atom_load_rlx(&s->kept) - atom_load_rlx(&s->used);
+    }
+    return kept;
 }
 
 void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg) {

@@ -11,6 +11,8 @@
  *      own.  The two never meet: who left by one way is come back to by the same
  *   C3 a call ends by a last switch to its driver from its own frame, which is intact until the driver gives c back
  *   C4 errno goes through, as through a call; the C++ runtime's exceptions in flight stay with each side
+ *   C5 a fresh coro's ticket counts on from those of all that were given back to the stack pool: the memory of one may have been
+ *      given back to the system meanwhile, and with it its own
  *
  * Rejected: carriers (their loop is left and entered by the scheduler's switches, with a note for what was left, and a ready
  * queue in between).
@@ -25,6 +27,8 @@ fiber *weft__coro_get(worker *w);
 /* Its call has ended: C3.  Owner of w. */
 void weft__coro_put(worker *w, fiber *c);
 void weft__coros_drop(worker *w);
+/* Continuations that were kept (effect/once.c) and not used yet.  Exact while no worker runs. */
+uint64_t weft__coros_kept(const struct runtime *rt);
 
 /* fn(arg) on f's behalf, on a coro, when f's own stack runs short; returns when it has.  It sees all that f does.
  * False: there is no stack; nothing was called. */

@@ -26,6 +26,8 @@
 #include "sched/report.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,7 +116,19 @@ static void worker_free(worker *w) {
 
 /* ---- open and close --------------------------------------------------------------------------------- */
 
+/* Their bodies cannot be ended any more, since a fiber would have to: what they hold is lost. */
+static bool tell_of_kept(const runtime *rt) {
+    uint64_t kept = weft__coros_kept(rt);
+    char text[200];
+    if (!kept) return false;
+    snprintf(text, sizeof text, "leaked: the runtime was closed with %" PRIu64 " continuation%s kept that nobody has used; resume or "
+                                "discontinue each one", kept, kept == 1 ? "" : "s");
+    if (rt->on_report) rt->on_report(rt->hook_arg, text);
+    return true;
+}
+
 static void runtime_free(runtime *rt) {
+    bool kept = tell_of_kept(rt);
     if (rt->workers) weft__spawn_abandon(rt);
     weft__det_close(rt);
     weft__record_close(rt);
@@ -122,7 +136,7 @@ static void runtime_free(runtime *rt) {
     weft__heap_free(rt->workers, rt->workers_bytes);
     weft__spawn_close(rt);
     weft__limits_close(rt);
-    if (rt->pool) weft__stack_pool_close(rt->pool, atom_load_rlx(&rt->daemons) != 0);
+    if (rt->pool) weft__stack_pool_close(rt->pool, kept || atom_load_rlx(&rt->daemons) != 0);
     weft__heap_free(rt, sizeof *rt);
 }
 

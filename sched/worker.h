@@ -159,6 +159,7 @@ struct runtime {
     _Atomic uint64_t foreign;    /* announced work outside: offloads, external promises */
     offload offload;
     _Atomic uint32_t roots;      /* tasks from plain threads that have not ended */
+    _Atomic uint64_t last_ticket; /* the largest of coros that were given back (sched/coro.h) */
     _Atomic uint32_t lookers;    /* dumps that look at what fibers wait for */
 
     /* shutdown, and hooks of the program */

@@ -4,6 +4,7 @@
 #include "alloc/san.h"
 #include "test.h"
 #include <stdatomic.h>
+#include <weft/continuation.h>
 #include <weft/scope.h>
 #include <weft/test.h>
 
@@ -89,6 +90,36 @@ TEST(a_fiber_that_outlives_the_body_is_named) {
     says("'napper' at ");
     says("not started");
     says("kit_test.c:"); /* the name of a test without one */
+}
+
+WEFT_EFFECT(ask, int, int x;);
+static int asks(int x);
+WEFT_TASK(asks, int, int);
+static int asks(int x) {
+    int r = 0;
+    weft_perform(ask, &r, x);
+    return r;
+}
+static weft_exit keeps(weft_k k, const ask_op *op, void *answer, void *self) {
+    (void)op, (void)answer;
+    *(weft_k *)self = weft_keep(k);
+    return weft_done;
+}
+TEST(a_continuation_that_was_kept_and_not_used_is_told) {
+    weft_k k[2];
+    for (int n = 0; n <= 2; n++) {
+        WEFT_TEST(t, .result = &r) {
+            for (int i = 0; i < 2; i++) {
+                weft_handler h = WEFT_HANDLER(&k[i], WEFT_ONCE(ask, keeps));
+                weft_check(t, weft_ok(weft_handle(&h, asks, NULL, i)));
+            }
+            for (int i = 0; i < n; i++) weft_check(t, weft_ok(weft_resume(k[i], ask, i, NULL)));
+        }
+        if (n == 2) break;
+        failed_as(WEFT_TEST_LEAK, n ? "leaked: 1 continuation was kept, and never used; resume or discontinue each one"
+                                    : "leaked: 2 continuations were kept, and never used; resume or discontinue each one");
+    }
+    CHECK_EQ(r.failure, WEFT_TEST_PASSED);
 }
 
 TEST(a_handle_that_is_not_dropped_is_named) {

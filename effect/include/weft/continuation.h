@@ -23,7 +23,8 @@
  *   weft_discontinue  end the body: its perform returns that exit, everything in it that may suspend an interrupt, until it has
  *                     returned
  *   weft_keep         later, by anybody: any fiber of the runtime, on any worker.  Who has it goes on with it in the end, or
- *                     discontinues it: a body that is kept and forgotten is a leak
+ *                     discontinues it: a body that is kept and forgotten is a leak, told to the runtime's .on_report when
+ *                     that is closed, and a failure of a WEFT_TEST (weft/test.h)
  *
  * A clause that does none of these: with an exit that is not ok, the perform returns that, and the body goes on; with ok, the body is
  * discontinued, and the clause's answer is that of weft_handle.  A second use is {DIE, WEFT_E_TWICE}, and changes nothing.

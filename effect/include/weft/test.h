@@ -11,6 +11,7 @@
  *
  *   a check that does not hold
  *   a fiber that has not ended when the body ends, or whose handle was not dropped
+ *   a continuation that was kept, and that nobody used (weft/continuation.h)
  *   a failure that nobody looked at
  *   a deadlock
  *   time that never advanced: with a manual clock something still sleeps, and nobody is left to advance it
@@ -43,7 +44,7 @@ WEFT_BEGIN_C
 typedef enum weft_test_failure {
     WEFT_TEST_PASSED,
     WEFT_TEST_CHECK,      /* a check did not hold */
-    WEFT_TEST_LEAK,       /* a fiber outlived the body, or its handle did */
+    WEFT_TEST_LEAK,       /* a fiber outlived the body, or its handle did; a continuation was kept for nothing */
     WEFT_TEST_UNOBSERVED, /* nobody looked at a failure */
     WEFT_TEST_DEADLOCK,
     WEFT_TEST_TIME,       /* somebody sleeps until a time to which the clock was never advanced */

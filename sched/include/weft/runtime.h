@@ -17,8 +17,8 @@ typedef struct weft_runtime weft_runtime;
 /* A fiber failed, and its handle was dropped without anybody having looked at its exit.  Called once, from the fiber's
  * worker or the thread that dropped it; must not suspend.  e is the callee's until it returns. */
 typedef void weft_unobserved_fn(void *arg, weft_exit e, const char *name);
-/* Something the program should know: a deadlock with its waiters, fibers left behind at a shutdown.  Several lines,
- * no end after the last.  Must neither suspend nor call into Weft. */
+/* Something the program should know: a deadlock with its waiters, fibers left behind at a shutdown, continuations
+ * left behind at the end.  Several lines, no end after the last.  Must neither suspend nor call into Weft. */
 typedef void weft_report_fn(void *arg, const char *text);
 
 /* What runs the fibers. */
