@@ -12,8 +12,8 @@
  *      generation into DRIVEN, by a compare-and-swap (or, the only worker of a runtime, a store), has it
  *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
  *      compare-and-swap: release by who keeps it, acquire by who uses it
- *   K3 while nobody drives it the body is in nobody's tree of scopes: a perform takes its base out, driving puts it under the
- *      driver's innermost node
+ *   K3 while nobody drives it the body is in nobody's scope: a perform puts its base under the runtime's node, driving under the
+ *      driver's innermost.  Of a body without scopes and children nobody else has a node: it stays where it is
  *   K4 the driver gives the coro back, and runs an abort clause, once the body has returned, with the body's last frame intact
  *
  * Between a switch and the program lies no return that could be mispredicted: sched/coro.h.
@@ -65,7 +65,6 @@ typedef struct once {
     const weft__evidence *kept;
     fiber *inner;         /* K2: the driver was left for by the body, or the innermost that it drives, */
     wake wake;            /* for this */
-    bool published;       /* K3: it was in a tree */
 } once;
 
 /* What a driver is at: a coro_drive. */
@@ -138,13 +137,12 @@ static void run_body(void *arg) {
     body_over(&o, self);
 }
 
-/* K3.  Others who publish what is inside of the body go up to its base and no further: there is nothing above.  Of a body
- * without scopes and children nobody else has a node.  False: it was discontinued. */
-static WEFT_COLD bool leave_tree(fiber *f, fiber *body, once *o) {
+/* K3.  False: it was discontinued. */
+static WEFT_COLD bool leave_tree(fiber *f, fiber *body) {
     if (atom_load_acq(&body->base.state) & NODE_CANCELLED) return false;
     before_leaving(f);
-    o->published = true;
-    if (atom_or_ar(&body->base.state, NODE_PUBLISHED) & NODE_PUBLISHED) weft__node_retract(&body->base);
+    if (f->pub.epoch == EPOCH_LOOK) weft__look_around(f); /* its deadlines run from now on */
+    weft__node_move(&body->base, &f->rt->root);
     return true;
 }
 
@@ -158,7 +156,7 @@ weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, co
     fiber *f = thread_fiber();
     once *o = (once *)(void *)e->prompt;
     fiber *body = o->p.body, *driver = body->driver;
-    if (WEFT_UNLIKELY(!is_alone(f, body)) && !leave_tree(f, body, o))
+    if (WEFT_UNLIKELY(!is_alone(f, body)) && !leave_tree(f, body))
         return (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_ABORTED, &over};
     (void)effect;
     o->wake.by = e;
@@ -201,24 +199,28 @@ static void root_locals(fiber *c, const fiber *body) {
     weft__locals_root(c, c->driver->locals);
 }
 
-/* K3: f drives the body from now on: from another place, or where it was published; and f's children are offered, as in a wait. */
+/* K3: f drives the body from now on, from another place, or there is something else to see to. */
 static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
-    before_leaving(f);
-    if (body->base.outer != f->pub.scope) {
-        body->base.outer = f->pub.scope;
-        cancel_look_again(o->inner);
-        root_locals(o->inner, body);
-        for (fiber *c = o->inner; c != f; c = c->driver) c->where = f->where;
+    weft__coro_driven(f);
+    if (body->base.outer != f->pub.scope) weft__node_move(&body->base, f->pub.scope);
+    root_locals(o->inner, body);
+    for (fiber *c = o->inner; c != f; c = c->driver) {
+        c->where = f->where;
+        cancel_look_again(c);
     }
-    if (o->published) weft__node_link_again(&body->base);
-    o->published = false;
-    if (f->then) weft__look_and_stay(f);
+}
+
+/* The same place, also if there is another driver, or another scope, where the last one was; and f has looked at least as
+ * late as the body whether something there is cancelled. */
+SWITCH_INLINE bool is_as_before(const fiber *f, const fiber *body, const fiber *inner) {
+    uint64_t looked = inner->pub.epoch;
+    return body->base.outer == f->pub.scope && body->locals == f->locals && body->where == f->where &&
+           (looked == EPOCH_LOOK || looked == f->pub.epoch) && !coro_cares(f);
 }
 
 SWITCH_INLINE void adopt(fiber *f, fiber *body, once *o) {
     body->driver = f;
-    if (WEFT_UNLIKELY(body->base.outer != f->pub.scope || o->published || f->then || f->anchor != f->pub.head))
-        adopt_slow(f, body, o);
+    if (WEFT_UNLIKELY(!is_as_before(f, body, o->inner))) adopt_slow(f, body, o);
 }
 
 static WEFT_COLD weft_exit ended(fiber *f, drive *d, once *o) {
@@ -449,11 +451,21 @@ weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
     return weft__coro_drive(k.body, k.ticket, &e, NULL, answer, begin_end);
 }
 
+/* That they were told to stop is a matter between them and the driver that is left. */
+static void forget_told(fiber *c, const fiber *body) {
+    for (;; c = c->driver) {
+        if (c->told == 0) c->told = TOLD_NOTHING;
+        c->seen = false;
+        if (c == body) return;
+    }
+}
+
 weft_k weft_keep(weft_k k) {
     fiber *f = thread_fiber();
     if (!k.body || !f || !is_of(f, k)) return k;
     if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || k.body->driver != f) return k;
     worker_count(&f->w->stats.kept);
+    forget_told(once_of(k.body)->inner, k.body);
     atom_store_rel(&k.body->ticket, k.ticket | KEPT);
     return k;
 }

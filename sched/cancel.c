@@ -24,8 +24,18 @@ static void link_inner(weft__node *outer, weft__node *n) {
     atom_store_rel(&outer->inner, (uintptr_t)n);
 }
 
+/* The base of a body that is moved from driver to driver (effect/once.c): who reads its `outer` and is not its driver has
+ * walk_lock as long as it uses what is around. */
+static bool is_moved(const weft__node *n) { return n->kind == WEFT__BASE && n->owner && node_owner(n)->driver; }
+
 void weft__node_publish(weft__node *n) {
+    runtime *locked = NULL;
     while (n->outer && !(atom_load_acq(&n->state) & NODE_PUBLISHED)) {
+        if (WEFT_UNLIKELY(!locked && is_moved(n))) {
+            locked = node_owner(n)->rt;
+            spin_lock(&locked->walk_lock);
+            continue;
+        }
         weft__node *outer = n->outer;
         node_lock(outer);
         if (!(atom_load_rlx(&n->state) & NODE_PUBLISHED)) {
@@ -35,15 +45,7 @@ void weft__node_publish(weft__node *n) {
         node_unlock(outer);
         n = outer;
     }
-}
-
-/* Whoever cancelled what is around n now did not see those who wait in it. */
-void weft__node_link_again(weft__node *n) {
-    node_lock(n->outer);
-    link_inner(n->outer, n);
-    node_unlock(n->outer);
-    weft__node_publish(n->outer);
-    weft__node_reach(n);
+    if (locked) spin_unlock(&locked->walk_lock);
 }
 
 void weft__node_retract(weft__node *n) {
@@ -57,17 +59,46 @@ void weft__node_retract(weft__node *n) {
     node_unlock(outer);
 }
 
+/* Whoever cancelled what is around n now did not see those who wait in it. */
+void weft__node_move(weft__node *n, weft__node *to) {
+    runtime *rt = node_owner(n)->rt;
+    spin_lock(&rt->walk_lock);
+    bool published = atom_load_acq(&n->state) & NODE_PUBLISHED;
+    if (published) weft__node_retract(n);
+    n->outer = to;
+    if (published) {
+        node_lock(to);
+        link_inner(to, n);
+        node_unlock(to);
+    }
+    spin_unlock(&rt->walk_lock);
+    if (!published) return;
+    weft__node_publish(to);
+    weft__node_reach(n);
+}
+
+/* A child of a body that was stolen knows no scope around that body: it may be left any time. */
 weft__node *weft__node_home(fiber *f) {
     weft__node *n = f->pub.scope;
-    for (; n->outer; n = n->outer) {
+    for (const fiber *own = f; n->outer; n = n->outer) {
         if (n->kind == WEFT__SCOPE) return n;
-        if (n->kind == WEFT__BASE && !node_owner(n)->strand) return &f->w->rt->root;
+        if (n->kind != WEFT__BASE) continue;
+        if (!node_owner(n)->strand || (is_moved(n) && node_owner(n) != own)) return &f->w->rt->root;
+        own = node_owner(n)->driver; /* NULL: what is around is another's */
     }
     return n;
 }
 
 weft_fiber *weft__part_of(const fiber *f) {
-    while (f && f->strand) f = node_owner(f->base.outer);
+    runtime *locked = NULL;
+    while (f && f->strand) {
+        if (WEFT_UNLIKELY(!locked && f->driver)) {
+            locked = f->rt;
+            spin_lock(&locked->walk_lock);
+        }
+        f = node_owner(f->base.outer);
+    }
+    if (locked) spin_unlock(&locked->walk_lock);
     return f ? f->self : NULL;
 }
 
@@ -301,7 +332,7 @@ void weft__fiber_cancel(weft_fiber *s, const weft_cause *why, bool soft) {
 
 /* A walk outwards.  What lies around a task stays while the task does, and around a fiber in a scope its scope, unless the
  * fiber is detached meanwhile: so who goes on from the base of such a fiber has `walk_lock` until the end of the walk, and
- * who detaches takes it too. */
+ * who detaches takes it too.  The same holds for a body that is moved. */
 typedef struct walk {
     const weft__node *open; /* a mask that is restored here */
     runtime *locked;
@@ -313,11 +344,13 @@ static weft_fiber *fiber_of_base(const weft__node *n) {
 
 static weft__node *outwards(weft__node *n, walk *k) {
     weft_fiber *s = fiber_of_base(n);
-    if (!s || s->scope == &s->rt->root) return n->outer;
+    bool moved = is_moved(n);
+    if (!moved && (!s || s->scope == &s->rt->root)) return n->outer;
     if (!k->locked) {
-        k->locked = s->rt;
-        spin_lock(&s->rt->walk_lock);
+        k->locked = node_owner(n)->rt;
+        spin_lock(&k->locked->walk_lock);
     }
+    if (moved) return n->outer;
     return atom_load_acq(&s->asked) & ASKED_DETACHED ? &s->rt->root : n->outer;
 }
 
@@ -395,6 +428,14 @@ WEFT_COLD weft_exit weft__look_up(fiber *f) {
     if (k.locked) weft__cause_keep(e.cause); /* n may go as soon as the walk is over */
     walk_end(&k);
     return k.locked ? weft__hold_own(f, e) : e;
+}
+
+WEFT_COLD void weft__look_around(fiber *f) {
+    uint64_t now = atom_load_seq(&f->w->rt->epoch);
+    weft__deadlines_arm(f);
+    walk k = {NULL, NULL};
+    f->pub.epoch = stopped_by(f, &k) ? EPOCH_LOOK : now;
+    walk_end(&k);
 }
 
 /* ---- those who wait through `then` -------------------------------------------------------------------- */

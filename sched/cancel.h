@@ -65,8 +65,8 @@ static inline void node_task_begins(fiber *f, weft__node *outer) {
 
 /* Make n, and all that is around it, reachable. */
 void weft__node_publish(weft__node *n);
-/* n, which was published and has been taken out, has a new outer node. */
-void weft__node_link_again(weft__node *n);
+/* n, the base of a body, is in `to` from now on, whoever is in it. */
+void weft__node_move(weft__node *n, weft__node *to);
 /* Take n, which was published, out of its outer node. */
 void weft__node_retract(weft__node *n);
 
@@ -101,6 +101,8 @@ void weft__node_reach(weft__node *n);
 void weft__node_tells(fiber *f, weft__node *n);
 /* The walk: {OK}, or the interrupt.  Updates f->pub.epoch when it may stay away until the next cancel. */
 weft_exit weft__look_up(fiber *f);
+/* Arms f's deadlines, and updates f->pub.epoch, without telling it. */
+void weft__look_around(fiber *f);
 /* Why f is asked to stop, a reference; NULL: it is not, or nobody said. */
 const weft_cause *weft__why_stopped(fiber *f);
 int64_t weft__deadline_around(fiber *f);

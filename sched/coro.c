@@ -63,9 +63,14 @@ uint64_t weft__coros_kept(const runtime *rt) {
     return kept;
 }
 
-void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg) {
+void weft__coro_driven(fiber *f) {
     before_leaving(f);
-    if (f->then) weft__look_and_stay(f); /* whoever waits for f's task is to be reached while f waits for c */
+    if (f->then) weft__look_and_stay(f);
+    if (f->pub.epoch == EPOCH_LOOK) weft__look_around(f);
+}
+
+void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg) {
+    if (coro_cares(f)) weft__coro_driven(f);
     weft__task_begins(c, t, f->pub.scope);
     if (WEFT_UNLIKELY(c->carried != NULL)) c->carried->ops->lend(c->carried);
     c->where = f->where;

@@ -52,6 +52,13 @@ SWITCH_INLINE void coro_pass(fiber *from, fiber *to) {
     weft__thread_set(to);
 }
 
+/* f is about to drive a coro, which may wait for what f's children do.  Whoever waits for f's task is to be reached meanwhile, and
+ * f's deadlines are to pass. */
+SWITCH_INLINE bool coro_cares(const fiber *f) {
+    return f->then || f->anchor != f->pub.head || f->pub.epoch == EPOCH_LOOK;
+}
+void weft__coro_driven(fiber *f);
+
 SWITCH_INLINE void *coro_switch(fiber *from, fiber *to, void *note) {
     coro_pass(from, to);
     return weft__ctx_native_switch(&from->ctx, &to->ctx, note);
