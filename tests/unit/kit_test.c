@@ -110,7 +110,7 @@ TEST(a_continuation_that_was_kept_and_not_used_is_told) {
     for (int n = 0; n <= 2; n++) {
         WEFT_TEST(t, .result = &r) {
             for (int i = 0; i < 2; i++) {
-                weft_handler h = WEFT_HANDLER(&k[i], WEFT_ONCE(ask, keeps));
+                weft_handler h = WEFT_HANDLER(&k[i], WEFT_ONESHOT(ask, keeps));
                 weft_check(t, weft_ok(weft_handle(&h, asks, NULL, i)));
             }
             for (int i = 0; i < n; i++) weft_check(t, weft_ok(weft_resume(k[i], ask, i, NULL)));

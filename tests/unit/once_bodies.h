@@ -63,7 +63,7 @@ static inline weft_exit keeps(weft_k k, const ask_op *op, void *answer, void *se
     to->k = weft_keep(k);
     return weft_done;
 }
-#define KEEPER(to) WEFT_HANDLER((to), WEFT_ONCE(ask, keeps))
+#define KEEPER(to) WEFT_HANDLER((to), WEFT_ONESHOT(ask, keeps))
 
 static inline void is_used(weft_exit e) {
     CHECK_EQ(e.tag, WEFT_EXIT_DIE);

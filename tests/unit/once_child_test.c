@@ -93,7 +93,7 @@ static long grabs(pool *p) {
 static void thrown(void *arg) {
     pool p = {.lock = WEFT_MUTEX};
     grabs_fiber f[3];
-    weft_handler h = WEFT_HANDLER(&p, WEFT_ONCE(ask, to_the_pool));
+    weft_handler h = WEFT_HANDLER(&p, WEFT_ONESHOT(ask, to_the_pool));
     (void)arg;
     for (int i = 0; i < BODIES; i++) CHECK(weft_ok(weft_handle(&h, naps, NULL, ASKS)));
     for (int i = 0; i < 3; i++) CHECK(weft_ok(weft_spawn(&f[i], grabs, &p)));

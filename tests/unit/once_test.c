@@ -16,7 +16,7 @@ static weft_exit adds_after(weft_k k, const ask_op *op, void *answer, void *self
 static void resumed(void *arg) {
     int clauses = 0;
     long out = -1;
-    weft_handler h = WEFT_HANDLER(&clauses, WEFT_ONCE(ask, adds_after));
+    weft_handler h = WEFT_HANDLER(&clauses, WEFT_ONESHOT(ask, adds_after));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, sums, &out, 4)));
     CHECK_EQ(clauses, 4);
@@ -45,7 +45,7 @@ static weft_exit asks_outwards(weft_k k, const ask_op *op, void *answer, void *s
 static void deep(void *arg) {
     int outer = 0;
     long out = 0;
-    weft_handler h[] = {WEFT_HANDLER(&outer, WEFT_TAIL(ask, outer_one)), WEFT_HANDLER(NULL, WEFT_ONCE(ask, asks_outwards))};
+    weft_handler h[] = {WEFT_HANDLER(&outer, WEFT_TAIL(ask, outer_one)), WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, asks_outwards))};
     (void)arg;
     CHECK(weft_ok(weft_handle_list(h, 2, sums, &out, 3)));
     CHECK_EQ(outer, 3);
@@ -60,7 +60,7 @@ static weft_exit asks_outwards_in_vain(weft_k k, const ask_op *op, void *answer,
 }
 static void deep_in_vain(void *arg) {
     long out = 0;
-    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONCE(ask, asks_outwards_in_vain));
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, asks_outwards_in_vain));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, sums, &out, 3)));
     CHECK_EQ(out, 3);
@@ -83,7 +83,7 @@ static weft_exit doubles(weft_k k, const ask_op *op, void *answer, void *self) {
 static void transferred(void *arg) {
     uintptr_t at = 0;
     long out = 0;
-    weft_handler h = WEFT_HANDLER(&at, WEFT_ONCE(ask, doubles));
+    weft_handler h = WEFT_HANDLER(&at, WEFT_ONESHOT(ask, doubles));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, sums, &out, 1000)));
     CHECK_EQ(out, 1000 * 1001);
@@ -121,7 +121,7 @@ static long plays(player p) {
 static void symmetric(void *arg) {
     turns t = {.n = 0};
     long out = 0;
-    weft_handler h = WEFT_HANDLER(&t, WEFT_ONCE(ask, switches));
+    weft_handler h = WEFT_HANDLER(&t, WEFT_ONESHOT(ask, switches));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, plays, &out, 1, TURNS))); /* kept at its first turn */
     CHECK_EQ(out, 0);
@@ -151,7 +151,7 @@ static void discontinued(void *arg) {
     weft_exit said = fine;
     int finalized = 0;
     long out = 0;
-    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONCE(ask, discontinues));
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, discontinues));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, tells, &out, &said, &finalized)));
     CHECK_EQ(out, 5);
@@ -170,7 +170,7 @@ static void dropped(void *arg) {
     weft_exit said = fine;
     int finalized = 0;
     long out = 0;
-    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONCE(ask, drops));
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, drops));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, tells, &out, &said, &finalized)));
     CHECK_EQ(out, 77); /* the body's own result is nobody's */
@@ -201,8 +201,8 @@ static void errors(void *arg) {
     int finalized = 0;
     long out = 0;
     kept to = {.n = 0};
-    weft_handler before = WEFT_HANDLER(NULL, WEFT_ONCE(ask, fails_before)), after = WEFT_HANDLER(NULL, WEFT_ONCE(ask, fails_after)),
-                 keeping = WEFT_HANDLER(&to, WEFT_ONCE(ask, keeps_and_fails));
+    weft_handler before = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_before)), after = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_after)),
+                 keeping = WEFT_HANDLER(&to, WEFT_ONESHOT(ask, keeps_and_fails));
     (void)arg;
     weft_exit e = weft_handle(&before, tells, &out, &said, &finalized);
     CHECK(weft_ok(e)); /* the body knows what to do about it */
@@ -249,7 +249,7 @@ static void generator(void *arg) {
 TEST(a_kept_continuation_goes_on_after_the_handling_call_has_returned) { on_clock(WEFT_CLOCK_AUTO, generator); }
 
 static weft_handler keeper_of(kept *to, weft_clause *room) {
-    *room = (weft_clause)WEFT_ONCE(ask, keeps);
+    *room = (weft_clause)WEFT_ONESHOT(ask, keeps);
     return (weft_handler){.clauses = room, .n = 1, .self = to};
 }
 static weft_exit begins_deep_below(kept *to, int depth, long *out) {
@@ -316,7 +316,7 @@ static weft_exit uses_twice(weft_k k, const ask_op *op, void *answer, void *self
 static void twice(void *arg) {
     weft_k first = {NULL, 0};
     long out = 0;
-    weft_handler h = WEFT_HANDLER(&first, WEFT_ONCE(ask, uses_twice));
+    weft_handler h = WEFT_HANDLER(&first, WEFT_ONESHOT(ask, uses_twice));
     (void)arg;
     is_refused((weft_k){NULL, 0});
     CHECK(weft_ok(weft_handle(&h, sums, &out, 3)));
@@ -364,7 +364,7 @@ static weft_exit other_in_its_clause(weft_k k, const ask_op *op, void *answer, v
 }
 static void other_held(void *arg) {
     long out = 0;
-    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONCE(ask, other_in_its_clause));
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, other_in_its_clause));
     (void)arg;
     CHECK(weft_ok(weft_handle(&h, sums, &out, 3)));
     CHECK_EQ(out, 6);
@@ -384,8 +384,8 @@ static weft_exit passes_what_it_kept(weft_k k, const ask_op *op, void *answer, v
 static void passed_too_late(void *arg) {
     kept to = {.n = 0};
     long out = 0;
-    weft_handler used = WEFT_HANDLER(NULL, WEFT_ONCE(ask, passes_what_it_used)),
-                 keeping = WEFT_HANDLER(&to, WEFT_ONCE(ask, passes_what_it_kept));
+    weft_handler used = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, passes_what_it_used)),
+                 keeping = WEFT_HANDLER(&to, WEFT_ONESHOT(ask, passes_what_it_kept));
     (void)arg;
     is_used(weft_handle(&used, sums, &out, 1));
     is_used(weft_handle(&keeping, sums, &out, 1));
@@ -432,7 +432,7 @@ TEST(a_kept_continuation_that_nobody_used_is_reported_when_its_runtime_is_closed
 }
 
 TEST(a_handler_with_a_once_clause_needs_a_fiber) {
-    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONCE(ask, drops));
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, drops));
     CHECK_EQ(weft_handle(&h, sums, NULL, 1).code, WEFT_E_INVALID);
 }
 
