@@ -26,17 +26,17 @@ static void link_inner(weft__node *outer, weft__node *n) {
 
 /* The base of a body that is moved from driver to driver (effect/once.c): who reads its `outer` and is not its driver has
  * walk_lock as long as it uses what is around. */
-static bool is_moved(const weft__node *n) { return n->kind == WEFT__BASE && n->owner && node_owner(n)->driver; }
+static bool is_moved(const weft__node *n) { return n->kind == WEFT__BASE && n->owner && node_owner(n)->coro_fn; }
 
 void weft__node_publish(weft__node *n) {
     runtime *locked = NULL;
-    while (n->outer && !(atom_load_acq(&n->state) & NODE_PUBLISHED)) {
+    while (!(atom_load_acq(&n->state) & NODE_PUBLISHED)) {
         if (WEFT_UNLIKELY(!locked && is_moved(n))) {
             locked = node_owner(n)->rt;
             spin_lock(&locked->walk_lock);
-            continue;
         }
         weft__node *outer = n->outer;
+        if (!outer) break;
         node_lock(outer);
         if (!(atom_load_rlx(&n->state) & NODE_PUBLISHED)) {
             link_inner(outer, n);
@@ -84,7 +84,7 @@ weft__node *weft__node_home(fiber *f) {
         if (n->kind == WEFT__SCOPE) return n;
         if (n->kind != WEFT__BASE) continue;
         if (!node_owner(n)->strand || (is_moved(n) && node_owner(n) != own)) return &f->w->rt->root;
-        own = node_owner(n)->driver; /* NULL: what is around is another's */
+        own = is_moved(n) ? node_owner(n)->driver : NULL; /* NULL: what is around is another's */
     }
     return n;
 }
@@ -92,7 +92,7 @@ weft__node *weft__node_home(fiber *f) {
 weft_fiber *weft__part_of(const fiber *f) {
     runtime *locked = NULL;
     while (f && f->strand) {
-        if (WEFT_UNLIKELY(!locked && f->driver)) {
+        if (WEFT_UNLIKELY(!locked && f->coro_fn)) {
             locked = f->rt;
             spin_lock(&locked->walk_lock);
         }
