@@ -116,7 +116,7 @@ WEFT_COLD bool weft__eff_values_grow(eff_run *r, size_t bytes) {
     if (r->large) weft__heap_free(r->large, 2 * (size_t)r->room);
     r->large = r->v = large;
     r->w = large + room;
-    r->room = (uint32_t)room;
+    r->room = r->arenas[0].room = r->arenas[1].room = (uint32_t)room;
     return true;
 }
 
@@ -188,7 +188,6 @@ uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const voi
     eff_ref next = 0;
     if (eff_arena_empty(r->arena)) mark(r, r->top);
     r->arena->now = r->w;
-    r->arena->room = r->room;
     fn(r->arena, in, with, &next);
     if (eff_ill(r)) return weft__eff_said(r);
     if (next == NOW) {
@@ -335,39 +334,46 @@ value:
         goto value;
     }
     const unsigned count = n->count;
+    weft_eff_arena *old = NULL, *a = r->arena;
+    eff_ref next;
+    if (eff_arena_empty(a)) mark(r, top);
     do {
-        eff_ref next = 0;
-        weft_eff_arena *old = i + 1 < count ? NULL : turn(r, top), *a = r->arena;
-        const bool fresh = eff_arena_empty(a);
-        a->now = w;
-        a->room = r->room;
-        if (WEFT_LIKELY(count))
-            fn[i].next(a, v, NULL, &next);
-        else
-            n->u.next.fn(a, v, n->u.next.with, &next);
-        if (fresh && !eff_arena_empty(a)) mark(r, top);
-        if (ILL) goto ill;
-        if (WEFT_UNLIKELY(old != NULL)) weft__eff_arena_reset(old); /* and n, perhaps, with it */
-        r->budget--;
-        if (WEFT_UNLIKELY(next != NOW)) {
-            if (WEFT_UNLIKELY(dead_literal(r, next))) goto stale;
-            if (++i < count) { /* there is room for two words: one was taken, another is spare */
-                *top++ = i;
-                *top++ = ref | EFF_INDEXED;
-            }
-            ref = next;
-            if (WEFT_LIKELY(r->budget > 0)) goto enter;
-            OUT;
-            if (weft__eff_poll(r)) goto enter;
-            goto failed;
+        if (i + 1 >= count) { /* nothing else needs n */
+            old = turn(r, top);
+            a = r->arena;
         }
+        next = 0;
+        a->now = w;
+        if (WEFT_LIKELY(count)) {
+            __builtin_prefetch(&fn[i + 32]);
+            fn[i].next(a, v, NULL, &next);
+        } else {
+            n->u.next.fn(a, v, n->u.next.with, &next);
+        }
+        if (ILL) goto ill;
+        r->budget--;
+        i++;
+        if (WEFT_UNLIKELY(next != NOW)) break;
         x = v, v = w, w = x;
-    } while (++i < count);
+    } while (i < count);
     r->v = v;
     r->w = w;
-    if (WEFT_LIKELY(r->budget > 0)) goto value;
+    if (WEFT_UNLIKELY(old != NULL)) weft__eff_arena_reset(old); /* and n, perhaps, with it */
+    if (next == NOW) {
+        if (WEFT_LIKELY(r->budget > 0)) goto value;
+        OUT;
+        if (weft__eff_poll(r)) goto value;
+        goto failed;
+    }
+    if (WEFT_UNLIKELY(dead_literal(r, next))) goto stale;
+    if (i < count) { /* there is room for two words: one was taken, another is spare */
+        *top++ = i;
+        *top++ = ref | EFF_INDEXED;
+    }
+    ref = next;
+    if (WEFT_LIKELY(r->budget > 0)) goto enter;
     OUT;
-    if (weft__eff_poll(r)) goto value;
+    if (weft__eff_poll(r)) goto enter;
     goto failed;
 ill:
     OUT;
@@ -413,6 +419,7 @@ static void begin(eff_run *r, fiber *f, const weft_eff_options *o) {
         r->arenas[i].blocks = NULL;
         r->arenas[i].bytes = NULL;
         r->arenas[i].used = r->arenas[i].from = 0;
+        r->arenas[i].room = EFF_VALUE_ROOM;
     }
     r->arena = r->arenas;
     r->exit = success;
