@@ -29,7 +29,7 @@ static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 static const weft_eff_site now_site = {"now", __FILE__, __LINE__};
 const weft_eff_node weft__eff_now = {.kind = WEFT__EFF_NOW, .site = &now_site};
 
-/* ---- failing ------------------------------------------------------------------------------------------ */
+/* ---- failing -------------------------------------------------------------------------------------- */
 
 uintptr_t weft__eff_fail_lent(eff_run *r, weft_exit e) {
     weft__cause_keep(e.cause);
@@ -58,7 +58,7 @@ WEFT_COLD uintptr_t weft__eff_no_memory(eff_run *r) {
     return eff_fail(r, FAILED(WEFT_E_NOMEM, "no memory for what is pending in an effect's run"));
 }
 
-/* ---- memory of a run ------------------------------------------------------------------------------------ */
+/* ---- memory of a run ------------------------------------------------------------------------------ */
 
 enum { CHUNK_LEAST = 4096, CHUNK_MOST = 512 * 1024 };
 
@@ -131,7 +131,7 @@ static void free_memory(eff_run *r) {
         if (eff_arena_used(&r->arenas[i])) weft_eff_arena_close(&r->arenas[i]);
 }
 
-/* ---- polling ---------------------------------------------------------------------------------------------- */
+/* ---- polling -------------------------------------------------------------------------------------- */
 
 bool weft__eff_too_late(eff_run *r) {
     static const weft_cause late = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the time of an effect is over");
@@ -149,14 +149,14 @@ WEFT_COLD bool weft__eff_poll(eff_run *r) {
     return false;
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------------- */
 
 /* A literal that lies where this stack has nothing any more. */
 EFF_INLINE bool dead_literal(const eff_run *r, eff_ref ref) { return ref >= r->floor && ref < (uintptr_t)weft__sp(); }
 
 #define NOW ((eff_ref)&weft__eff_now)
 
-/* ---- arenas of a run --------------------------------------------------------------------------------------
+/* ---- arenas of a run ------------------------------------------------------------------------------
  * What functions return lives in the run's arena, as long as anything pending may name it.  A loop is a function that returns a
  * flat_map over itself: whenever it is called, nothing is pending that was not before its first call, and all that was kept
  * since is over, but what it is called with.  So it is handed the run's other arena, and when it has returned the first one is
@@ -392,7 +392,7 @@ next:
     if (ref == EFF_FAILED) goto failed;
 }
 
-/* ---- a run ---------------------------------------------------------------------------------------------------- */
+/* ---- a run ---------------------------------------------------------------------------------------- */
 
 static const eff_frame bottom = {.n = {.kind = EFF_BOTTOM}};
 
