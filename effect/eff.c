@@ -8,7 +8,7 @@
  *   failed  frames are popped until one goes on
  *
  * A step here takes a few nanoseconds, so the top of the stack is kept in a register; whoever is called gets it from the run.
- * The loop does not recurse.  It polls every EFF_POLL steps that are not maps.
+ * The loop does not recurse.  It polls every EFF_POLL functions or so.
  *
  * Rejected: direct calls of nested effects (a chain of a million would need a stack of gigabytes); compiling an effect before
  * it is run (most are run once).
@@ -265,7 +265,10 @@ enter:
     case WEFT__EFF_SUCCEED: eff_copy(r->v, n->u.leaf.with, n->bytes); goto value;
     case WEFT__EFF_CALL:
         n->u.leaf.each(n->u.leaf.with, r->v, 0);
-        if (!ILL) goto value;
+        if (!ILL) {
+            r->budget--;
+            goto go_on;
+        }
         OUT;
         r->at = n;
         weft__eff_said(r);
@@ -321,7 +324,8 @@ value:
             if (ILL) goto ill;
         } while (++i < n->count);
         memcpy(v, &word, sizeof word);
-        goto value;
+        r->budget -= (int32_t)i;
+        goto go_on;
     }
     if (n->kind == WEFT__EFF_MAP) {
         do {
@@ -331,7 +335,8 @@ value:
         } while (++i < n->count);
         r->v = v;
         r->w = w;
-        goto value;
+        r->budget -= (int32_t)i;
+        goto go_on;
     }
     const unsigned count = n->count;
     weft_eff_arena *old = NULL, *a = r->arena;
@@ -359,12 +364,7 @@ value:
     r->v = v;
     r->w = w;
     if (WEFT_UNLIKELY(old != NULL)) weft__eff_arena_reset(old); /* and n, perhaps, with it */
-    if (next == NOW) {
-        if (WEFT_LIKELY(r->budget > 0)) goto value;
-        OUT;
-        if (weft__eff_poll(r)) goto value;
-        goto failed;
-    }
+    if (next == NOW) goto go_on;
     if (WEFT_UNLIKELY(dead_literal(r, next))) goto stale;
     if (i < count) { /* there is room for two words: one was taken, another is spare */
         *top++ = i;
@@ -374,6 +374,11 @@ value:
     if (WEFT_LIKELY(r->budget > 0)) goto enter;
     OUT;
     if (weft__eff_poll(r)) goto enter;
+    goto failed;
+go_on: /* there is a value */
+    if (WEFT_LIKELY(r->budget > 0)) goto value;
+    OUT;
+    if (weft__eff_poll(r)) goto value;
     goto failed;
 ill:
     OUT;

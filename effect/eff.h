@@ -83,7 +83,7 @@ typedef struct weft__eff_watch {
 
 /* ---- runs ----------------------------------------------------------------------------------------- */
 
-enum { EFF_VALUE_ROOM = 64, EFF_WORDS = 64, EFF_POLL = 1024, EFF_POLLS_A_YIELD = 8 };
+enum { EFF_VALUE_ROOM = 64, EFF_WORDS = 64, EFF_POLL = 256, EFF_POLLS_A_YIELD = 64 };
 
 typedef struct eff_chunk eff_chunk;
 typedef struct eff_guard eff_guard;

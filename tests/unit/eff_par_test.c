@@ -343,6 +343,30 @@ AUTO(a_run_without_an_end_lets_others_run_and_can_be_interrupted) {
     weft_drop(f);
 }
 
+static run_shared_fiber counting;
+static _Atomic long counted;
+static long counts(long n);
+WEFT_TASK(counts, long, long);
+static long counts(long n) {
+    if (++counted == 100) CHECK_OK(weft_interrupt_async(counting, "enough"));
+    return n;
+}
+
+AUTO(a_long_chain_of_maps_notices_an_interrupt_on_its_way) {
+    weft_eff_arena a = {0};
+    (void)arg;
+    counted = 0;
+    eff_long e = weft_eff_keep(eff_long, &a, SUCCEED(0));
+    for (int i = 0; i < 5000; i++) e = weft_eff_keep(eff_long, &a, weft_eff_map(eff_long, e, counts));
+    shared = &e;
+    weft_promise_init(&begun);
+    CHECK_OK(weft_spawn(&counting, run_shared, 0));
+    CHECK_EQ(weft_await(counting, run_shared, NULL).tag, WEFT_EXIT_INTERRUPT);
+    CHECK(counted >= 100 && counted < 1000);
+    weft_drop(counting);
+    weft_eff_arena_close(&a);
+}
+
 /* ---- schedules ------------------------------------------------------------------------------------ */
 
 static int held, held_most;
