@@ -29,7 +29,7 @@
 
 typedef uintptr_t eff_ref;
 
-/* ---- nodes -------------------------------------------------------------------------------------------- */
+/* ---- nodes ---------------------------------------------------------------------------------------- */
 
 enum { EFF_ARENA = 1, EFF_FRAME = 2, EFF_INDEXED = 4 }; /* of a word */
 
@@ -53,7 +53,7 @@ const char *weft__eff_kind_name(unsigned kind);
  * most `most` of them. */
 size_t weft__eff_children(const weft_eff_node *n, eff_ref *out, size_t most);
 
-/* ---- what a run tells -------------------------------------------------------------------------------------- */
+/* ---- what a run tells ----------------------------------------------------------------------------- */
 
 struct eff_run;
 typedef struct eff_frame eff_frame;
@@ -81,9 +81,9 @@ typedef struct weft__eff_watch {
     void (*leave)(struct weft__eff_watch *t, const weft_eff_node *n, weft_exit e);
 } weft__eff_watch;
 
-/* ---- runs --------------------------------------------------------------------------------------------------- */
+/* ---- runs ----------------------------------------------------------------------------------------- */
 
-enum { EFF_VALUE_ROOM = 64, EFF_WORDS = 64, EFF_POLL = 1024, EFF_POLLS_A_YIELD = 8 };
+enum { EFF_VALUE_ROOM = 64, EFF_WORDS = 64, EFF_POLL = 256, EFF_POLLS_A_YIELD = 64 };
 
 typedef struct eff_chunk eff_chunk;
 typedef struct eff_guard eff_guard;
@@ -170,7 +170,7 @@ EFF_INLINE void eff_copy(void *to, const void *from, size_t bytes) {
         __builtin_memcpy(to, from, bytes);
 }
 
-/* ---- arenas --------------------------------------------------------------------------------------------------- */
+/* ---- arenas --------------------------------------------------------------------------------------- */
 
 /* Has it any memory?  Does it hold any node? */
 static inline bool eff_arena_used(const weft_eff_arena *a) { return a->blocks || a->bytes; }

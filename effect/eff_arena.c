@@ -33,7 +33,7 @@ typedef struct weft__eff_bytes {
 
 _Static_assert(sizeof(block) == BLOCK && offsetof(block, slots) == 64, "slots are aligned to 64");
 
-/* ---- the pool ----------------------------------------------------------------------------------------- */
+/* ---- the pool ------------------------------------------------------------------------------------- */
 
 static struct {
     spin lock;
@@ -68,7 +68,7 @@ static block *pool_get(void) {
     return (block *)(void *)more;
 }
 
-/* ---- slots -------------------------------------------------------------------------------------------- */
+/* ---- slots ---------------------------------------------------------------------------------------- */
 
 #define ADDRESS WEFT__EFF_ADDRESS
 
@@ -121,7 +121,7 @@ static void give_back(block *b, uint32_t used) {
 
 static block *block_of(eff_ref ref) { return (block *)(ref & ADDRESS & ~(uintptr_t)(BLOCK - 1)); }
 
-/* ---- bytes -------------------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------------------- */
 
 static void *take_bytes(weft_eff_arena *a, size_t n) {
     bytes *b = a->bytes;
@@ -149,7 +149,7 @@ static void keep_bytes(weft_eff_arena *a, const void **with, size_t n, void *spa
     *with = to;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------- */
+/* ---- opening and closing -------------------------------------------------------------------------- */
 
 void weft_eff_arena_open(weft_eff_arena *a) { memset(a, 0, sizeof *a); }
 

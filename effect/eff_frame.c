@@ -10,7 +10,7 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
-/* ---- leaves --------------------------------------------------------------------------------------------- */
+/* ---- leaves --------------------------------------------------------------------------------------- */
 
 static uintptr_t fail(eff_run *r, const weft_eff_node *n) {
     const weft_cause *c = n->u.leaf.with;
@@ -44,7 +44,7 @@ static uintptr_t perform(eff_run *r, const weft_eff_node *n) {
     return eff_called(r);
 }
 
-/* ---- one after the other ---------------------------------------------------------------------------------- */
+/* ---- one after the other -------------------------------------------------------------------------- */
 
 static uintptr_t push(eff_run *r, const weft_eff_node *n, eff_ref ref, size_t bytes) {
     return eff_push(r, n, ref, bytes) ? n->a : EFF_FAILED;
@@ -91,7 +91,7 @@ static uintptr_t zip(eff_run *r, eff_saved *s) {
     return EFF_VALUE;
 }
 
-/* ---- errors -------------------------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------------- */
 
 static bool typed(const eff_run *r) { return r->exit.tag == WEFT_EXIT_FAIL; }
 
@@ -158,7 +158,7 @@ static uintptr_t annotated(eff_run *r, eff_frame *f) {
     return EFF_FAILED;
 }
 
-/* ---- being watched --------------------------------------------------------------------------------------------- */
+/* ---- being watched -------------------------------------------------------------------------------- */
 
 static uintptr_t watched(eff_run *r, eff_frame *f, weft_exit e) {
     weft_eff_node n = f->n;
@@ -168,7 +168,7 @@ static uintptr_t watched(eff_run *r, eff_frame *f, weft_exit e) {
     return weft_ok(e) ? EFF_VALUE : EFF_FAILED;
 }
 
-/* ---- by kind ------------------------------------------------------------------------------------------------------ */
+/* ---- by kind -------------------------------------------------------------------------------------- */
 
 uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     switch (n->kind) {

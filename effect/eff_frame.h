@@ -28,6 +28,13 @@ struct eff_frame {
 };
 
 /* What follows an eff_frame, by kind. */
+struct eff_chunk {
+    eff_chunk *older;
+    size_t bytes;
+    uintptr_t *limit; /* of the one before */
+    uintptr_t level;  /* how many are older, and one */
+};
+
 typedef struct eff_saved { /* ZIP: the first value.  TAP: the value */
     eff_frame f;
     char value[];
@@ -89,6 +96,8 @@ EFF_INLINE void eff_pop(eff_run *r, eff_frame *f) { r->top = f->below; }
 EFF_INLINE eff_frame *eff_top(const eff_run *r) { return (eff_frame *)(r->top[-1] & ~(uintptr_t)EFF_FRAME); }
 EFF_INLINE bool eff_lives(const eff_frame *f) { return eff_node(f->ref) != NULL; }
 
+/* Run the effect, and what is pending above the bottom, to the end. */
+void weft__eff_loop(eff_run *r, eff_ref ref);
 /* n, which is not among those that the loop knows, is to be run: what to do next. */
 uintptr_t weft__eff_enter(eff_run *r, const weft_eff_node *n, eff_ref ref);
 /* The frame on top gets the value in v. */

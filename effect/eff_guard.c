@@ -17,7 +17,7 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
-/* ---- regions ---------------------------------------------------------------------------------------------- */
+/* ---- regions -------------------------------------------------------------------------------------- */
 
 static void moved(eff_run *r) {
     if (!r->f) return;
@@ -51,7 +51,7 @@ static void mask_end(eff_run *r, eff_guard *g) {
     moved(r);
 }
 
-/* ---- the second half ---------------------------------------------------------------------------------------- */
+/* ---- the second half ------------------------------------------------------------------------------ */
 
 /* The run goes on as it was going to, unless x, of what was done meanwhile, failed. */
 static uintptr_t go_on(eff_run *r, weft_exit before, weft_exit x) {
@@ -129,7 +129,7 @@ static uintptr_t leave(eff_run *r, eff_guard *g) {
     return go_on(r, e, x);
 }
 
-/* ---- by kind -------------------------------------------------------------------------------------------------- */
+/* ---- by kind -------------------------------------------------------------------------------------- */
 
 static size_t room_of(const weft_eff_node *n) {
     const weft_eff_node *a = eff_node(n->a);

@@ -16,7 +16,7 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
-/* ---- a branch ------------------------------------------------------------------------------------------------ */
+/* ---- a branch ------------------------------------------------------------------------------------- */
 
 typedef struct arm {
     weft_task task;
@@ -99,7 +99,7 @@ static uintptr_t first(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     return over(r, &a->f, e);
 }
 
-/* ---- many items ----------------------------------------------------------------------------------------------- */
+/* ---- many items ----------------------------------------------------------------------------------- */
 
 typedef struct crowd {
     const weft__eff_each_spec *spec;
@@ -129,7 +129,7 @@ static uintptr_t each(eff_run *r, const weft_eff_node *n) {
     return WEFT_LIKELY(weft_ok(e)) ? EFF_VALUE : weft__eff_fail_lent(r, e);
 }
 
-/* ---- one after the other ------------------------------------------------------------------------------------------ */
+/* ---- one after the other -------------------------------------------------------------------------- */
 
 static uintptr_t next_branch(eff_run *r, eff_frame *f) {
     eff_caught *c = (eff_caught *)f;
@@ -194,7 +194,7 @@ uintptr_t weft__eff_par_failure(eff_run *r, eff_frame *f) {
     return EFF_FAILED;
 }
 
-/* ---- by kind ------------------------------------------------------------------------------------------------------- */
+/* ---- by kind -------------------------------------------------------------------------------------- */
 
 static uintptr_t refuse(eff_run *r, const weft_eff_node *n) {
     if (n->kind != WEFT__EFF_EACH)
@@ -217,7 +217,7 @@ static uintptr_t at_once(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     }
 }
 
-/* ---- where the stack runs short ------------------------------------------------------------------------------------ */
+/* ---- where the stack runs short ------------------------------------------------------------------- */
 
 enum { STACK_FOR_BRANCHES = 8 * 1024 };
 

@@ -13,7 +13,7 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
-/* ---- waiting ------------------------------------------------------------------------------------------------ */
+/* ---- waiting -------------------------------------------------------------------------------------- */
 
 /* On a plain thread: not beyond the run's deadline.  False: it has passed, and the run fails. */
 static uintptr_t ended(eff_run *r, weft_exit e) {
@@ -54,7 +54,7 @@ uintptr_t weft__eff_wait(eff_run *r, const weft_eff_node *n) {
     }
 }
 
-/* ---- timeouts ------------------------------------------------------------------------------------------------- */
+/* ---- timeouts ------------------------------------------------------------------------------------- */
 
 static weft_time end_of(weft_duration d) {
     weft_time now = weft_now();
@@ -105,7 +105,7 @@ uintptr_t weft__eff_limit_leave(eff_run *r, eff_limit *l) {
     return weft_ok(r->exit) ? EFF_VALUE : EFF_FAILED;
 }
 
-/* ---- again ------------------------------------------------------------------------------------------------------ */
+/* ---- again ---------------------------------------------------------------------------------------- */
 
 uintptr_t weft__eff_again_enter(eff_run *r, const weft_eff_node *n, eff_ref ref) {
     eff_again *a = eff_push(r, n, ref, sizeof *a);
@@ -140,7 +140,7 @@ uintptr_t weft__eff_again(eff_run *r, eff_again *a) {
     return weft_ok(r->exit) ? EFF_VALUE : EFF_FAILED;
 }
 
-/* ---- remembering -------------------------------------------------------------------------------------------------
+/* ---- remembering ----------------------------------------------------------------------------------
  *   M1 store known, release   the value and exit were written before
  *   M2 load known, acquire    with M1: they are there, and nobody writes them again */
 

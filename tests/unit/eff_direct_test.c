@@ -18,7 +18,7 @@
         weft_exit_drop(end_);                                                                \
     } while (0)
 
-/* ---- in the order of the arguments ------------------------------------------------------------------------- */
+/* ---- in the order of the arguments ---------------------------------------------------------------- */
 
 static eff_long marking(weft_eff_arena *a, long n);
 WEFT_EFF_NEXT(marking, eff_long, long);
@@ -58,7 +58,7 @@ TEST(a_direct_run_works_on_branches_in_the_order_of_the_arguments) {
     CHECK_EQ(weft_run(NULL, sequentially, NULL), WEFT_OK); /* on a fiber, too */
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------------- */
 
 static eff_long spins(weft_eff_arena *a, long n);
 WEFT_EFF_NEXT(spins, eff_long, long);
@@ -125,7 +125,7 @@ TEST(a_failure_on_a_plain_thread_is_that_of_the_innermost_run) {
     HERE(SUCCEED(4), 4);
 }
 
-/* ---- what a run tells ------------------------------------------------------------------------------------------- */
+/* ---- what a run tells ----------------------------------------------------------------------------- */
 
 static struct {
     int reports, code;

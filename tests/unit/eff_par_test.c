@@ -26,7 +26,7 @@
 #define HALF(ms) weft_eff_map(eff_double, NAP(ms), half)
 #define MS (weft_now() / weft_ms(1))
 
-/* ---- at once ------------------------------------------------------------------------------------------------ */
+/* ---- at once -------------------------------------------------------------------------------------- */
 
 AUTO(zip_par_gives_both_values_after_the_longer_of_the_two) {
     pair p = {0, 0};
@@ -111,7 +111,7 @@ AUTO(parallel_effects_nest_deeper_than_a_stack) {
     weft_eff_arena_close(&a);
 }
 
-/* ---- two who run the same ------------------------------------------------------------------------------------- */
+/* ---- two who run the same ------------------------------------------------------------------------- */
 
 static weft_promise begun;
 static eff_long *shared;
@@ -166,7 +166,7 @@ AUTO(who_is_interrupted_leaves_nothing_in_a_memo) {
     weft_eff_memo_drop(&m.memo);
 }
 
-/* ---- time -------------------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------------- */
 
 AUTO(a_timeout_is_a_failure_of_its_own_after_cleaning_up) {
     (void)arg;
@@ -222,7 +222,7 @@ static eff_long note_twice(weft_eff_arena *a, long n) {
     return weft_eff_keep(eff_long, a, SUCCEED(n));
 }
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------ */
+/* ---- interrupts ----------------------------------------------------------------------------------- */
 
 static weft_exit ended_as;
 static long ended_at, gave;
@@ -343,7 +343,31 @@ AUTO(a_run_without_an_end_lets_others_run_and_can_be_interrupted) {
     weft_drop(f);
 }
 
-/* ---- schedules ---------------------------------------------------------------------------------------------------------- */
+static run_shared_fiber counting;
+static _Atomic long counted;
+static long counts(long n);
+WEFT_TASK(counts, long, long);
+static long counts(long n) {
+    if (++counted == 100) CHECK_OK(weft_interrupt_async(counting, "enough"));
+    return n;
+}
+
+AUTO(a_long_chain_of_maps_notices_an_interrupt_on_its_way) {
+    weft_eff_arena a = {0};
+    (void)arg;
+    counted = 0;
+    eff_long e = weft_eff_keep(eff_long, &a, SUCCEED(0));
+    for (int i = 0; i < 5000; i++) e = weft_eff_keep(eff_long, &a, weft_eff_map(eff_long, e, counts));
+    shared = &e;
+    weft_promise_init(&begun);
+    CHECK_OK(weft_spawn(&counting, run_shared, 0));
+    CHECK_EQ(weft_await(counting, run_shared, NULL).tag, WEFT_EXIT_INTERRUPT);
+    CHECK(counted >= 100 && counted < 1000);
+    weft_drop(counting);
+    weft_eff_arena_close(&a);
+}
+
+/* ---- schedules ------------------------------------------------------------------------------------ */
 
 static int held, held_most;
 static long holds(long n);

@@ -48,7 +48,7 @@ static void check_says(weft_exit e, const char *text) {
     test_note(NULL);
 }
 
-/* ---- leaves ----------------------------------------------------------------------------------------------- */
+/* ---- leaves --------------------------------------------------------------------------------------- */
 
 BOTH(an_effect_does_nothing_until_it_is_run_and_can_be_run_again) {
     eff_long e = weft_eff_call(eff_long, twice, 21);
@@ -135,7 +135,7 @@ BOTH(perform_asks_by_a_payload_and_gives_the_reply) {
     weft_eff_arena_close(&a);
 }
 
-/* ---- one after the other -------------------------------------------------------------------------------------- */
+/* ---- one after the other -------------------------------------------------------------------------- */
 
 BOTH(maps_apply_from_the_inside_outwards) {
     eff_double e = weft_eff_map(eff_double, weft_eff_map(eff_long, weft_eff_call(eff_long, twice, 3), twice), half);
@@ -226,7 +226,7 @@ BOTH(large_values_pass_through_every_step) {
     CHECK_EQ(marks, 1);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
+/* ---- errors --------------------------------------------------------------------------------------- */
 
 static weft_exit other(weft_exit e);
 WEFT_TASK(other, weft_exit, weft_exit);
@@ -284,7 +284,7 @@ BOTH(annotate_says_something_about_what_went_wrong) {
     CHECK_LONG(weft_eff_annotate(eff_long, SUCCEED(2), "not said"), 2);
 }
 
-/* ---- again --------------------------------------------------------------------------------------------------------- */
+/* ---- again ---------------------------------------------------------------------------------------- */
 
 static int attempts;
 static long third(long n);
@@ -335,7 +335,7 @@ BOTH(a_memo_is_asked_once_and_keeps_failures_too) {
     weft_eff_memo_drop(&itself.memo);
 }
 
-/* ---- resources -------------------------------------------------------------------------------------------------------- */
+/* ---- resources ------------------------------------------------------------------------------------ */
 
 BOTH(ensuring_runs_its_finalizer_once_whatever_happens) {
     CHECK_LONG(weft_eff_ensuring(eff_long, SUCCEED(4), MARK(1)), 4);
@@ -413,7 +413,7 @@ static long pred(long n);
 WEFT_TASK(pred, long, long);
 static long pred(long n) { return n - 1; }
 
-/* ---- chains ------------------------------------------------------------------------------------------------------------- */
+/* ---- chains --------------------------------------------------------------------------------------- */
 
 enum { MANY = 1000000 };
 
@@ -477,8 +477,36 @@ BOTH(a_loop_runs_in_constant_memory) {
     CHECK(live_most <= few + 4096);
 }
 
-/* ---- lifetimes
- * ------------------------------------------------------------------------------------------------------------ */
+/* Effects of effects: what is pending names what was kept long ago. */
+static eff_long fib(weft_eff_arena *a, long n);
+WEFT_EFF_NEXT(fib, eff_long, long);
+static eff_long plus_fib(weft_eff_arena *a, long x, const plus *p);
+WEFT_EFF_NEXT_WITH(plus_fib, eff_long, long, plus);
+static eff_long fib(weft_eff_arena *a, long n) {
+    if (n < 2) return weft_eff_now(eff_long, a, n);
+    eff_long first = weft_eff_suspend(eff_long, fib, n - 1);
+    return weft_eff_keep(eff_long, a, weft_eff_flat_map_with(eff_long, first, plus_fib, n - 2));
+}
+static eff_long wasteful(weft_eff_arena *a, long n);
+WEFT_EFF_NEXT(wasteful, eff_long, long);
+static eff_long wasteful(weft_eff_arena *a, long n) {
+    eff_long unused = weft_eff_keep(eff_long, a, SUCCEED(n));
+    (void)unused;
+    eff_long same = weft_eff_keep(eff_long, a, weft_eff_timeout(eff_long, SUCCEED(n), weft_s(9)));
+    return n % 2 ? weft_eff_now(eff_long, a, n) : same;
+}
+static eff_long plus_fib(weft_eff_arena *a, long x, const plus *p) {
+    eff_long rest = weft_eff_flat_map(eff_long, weft_eff_flat_map(eff_long, SUCCEED(p->n), fib), wasteful);
+    return weft_eff_keep(eff_long, a, weft_eff_flat_map_with(eff_long, rest, add, x));
+}
+
+BOTH(what_is_pending_keeps_what_it_is_made_of) {
+    CHECK_LONG(weft_eff_flat_map(eff_long, SUCCEED(17), fib), 1597);
+    eff_long sum = weft_eff_flat_map_with(eff_long, weft_eff_suspend(eff_long, fib, 14), plus_fib, 15);
+    CHECK_LONG(weft_eff_catch_all(eff_long, sum, code_of), 987);
+}
+
+/* ---- lifetimes ------------------------------------------------------------------------------------ */
 
 static eff_long returns_a_literal(weft_eff_arena *a, long n);
 WEFT_EFF_NEXT(returns_a_literal, eff_long, long);
@@ -555,8 +583,7 @@ BOTH(an_arena_of_a_scope_ends_with_it) {
     CHECK_ENDS(e, WEFT_EXIT_DIE, WEFT_E_STALE);
 }
 
-/* ---- memory
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- memory --------------------------------------------------------------------------------------- */
 
 BOTH(a_short_run_allocates_nothing) {
     eff_long made = weft_eff_flat_map_with(eff_long, weft_eff_map(eff_long, SUCCEED(4), twice), add, 3);

@@ -45,7 +45,7 @@
 
 WEFT_BEGIN_C
 
-/* ---- what an effect is made of ------------------------------------------------------------------------ */
+/* ---- what an effect is made of -------------------------------------------------------------------- */
 
 /* Where a constructor was written, and the name of what it was given: the function, or what the constructor is called. */
 typedef struct weft_eff_site {
@@ -149,13 +149,13 @@ typedef struct weft_unit {
 WEFT_EFF(weft_eff_unit, weft_unit);
 WEFT_EFF(weft_eff_pointer, void *);
 
-/* ---- functions given to effects ------------------------------------------------------------------------ */
+/* ---- functions given to effects ------------------------------------------------------------------- */
 
 /* WEFT_EFF_NEXT(name, E, In);
  * WEFT_EFF_NEXT_WITH(name, E, In, With);
  * Makes the function `E name(weft_eff_arena *a, In)`, or `E name(weft_eff_arena *a, In, const With *)`, declared before, one
- * that flat_map and others call.  What it returns lies in the arena it is handed (weft_eff_keep), which is the run's, or lives
- * elsewhere. */
+ * that flat_map and others call.  What it returns lies in the arena it is handed (weft_eff_keep), or lives elsewhere.  That arena
+ * is the run's: what is kept there is over when nothing that is pending in the run is made of it any more. */
 #define WEFT_EFF_NEXT(name, E, In) WEFT__EFF_NEXT(name, E, In, weft_unit, name(weft_a_, *(const In *)weft_in_))
 #define WEFT_EFF_NEXT_WITH(name, E, In, With)                                                \
     WEFT__EFF_NEXT(name, E, In, With, name(weft_a_, *(const In *)weft_in_, (const With *)weft_with_))
@@ -186,7 +186,7 @@ WEFT_EFF(weft_eff_pointer, void *);
     WEFT__STATIC_ASSERT(sizeof(In) <= 1024 && sizeof(Out) <= 1024 && sizeof(With) <= 1024,   \
                         "more than 1 KiB is passed by reference")
 
-/* ---- running -------------------------------------------------------------------------------------------- */
+/* ---- running -------------------------------------------------------------------------------------- */
 
 /* How a run reports what was pending when it went wrong, and what it does: for whoever builds on runs (effect/eff.h). */
 struct weft__eff_trace;
@@ -217,7 +217,7 @@ typedef struct weft_eff_options {
 #define weft_run_effect_with(e, out, options) \
     weft__eff_run((e).ref, (__typeof__((e).ty)){out}, sizeof *(e).ty, (options))
 
-/* ---- arenas --------------------------------------------------------------------------------------------- */
+/* ---- arenas --------------------------------------------------------------------------------------- */
 
 struct weft_scope;
 
@@ -235,7 +235,7 @@ WEFT_API weft_eff_arena *weft_eff_arena_in(struct weft_scope *s);
  * [one thread at a time for each arena] [never suspends] */
 #define weft_eff_keep(E, arena, e) ((E){weft__eff_keep((arena), WEFT__EFF_SAME(E, e))})
 
-/* ---- below: what the macros use -------------------------------------------------------------------------- */
+/* ---- below: what the macros use ------------------------------------------------------------------- */
 
 WEFT_API weft_exit weft__eff_run(uintptr_t ref, void *out, size_t bytes, const weft_eff_options *options);
 WEFT_API uintptr_t weft__eff_keep(weft_eff_arena *a, uintptr_t ref);

@@ -48,7 +48,7 @@ typedef enum weft__eff_kind {
     WEFT__EFF_KINDS,
 } weft__eff_kind;
 
-/* ---- what the macros share -------------------------------------------------------------------------------
+/* ---- what the macros share ------------------------------------------------------------------------
  * Each argument that is an effect is named once: who nests constructors gets a text as long as his own. */
 
 #define WEFT__EFF_T(E) __typeof__(*((E *)0)->ty)
@@ -127,7 +127,7 @@ static inline uintptr_t weft__eff_branches(weft_eff_node *n) {
     return (uintptr_t)n;
 }
 
-/* ---- leaves ------------------------------------------------------------------------------------------------ */
+/* ---- leaves --------------------------------------------------------------------------------------- */
 
 /* E weft_eff_succeed(E, value...): the value that `value` initialises.  E weft_eff_value(E, T v): v. */
 #define weft_eff_succeed(E, ...)                                                             \
@@ -192,7 +192,7 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
     WEFT__EFF_LEAF(E, WEFT__EFF_PERFORM, name, .data = (uint16_t)(bytes),                    \
                    .u.leaf = {.with = (payload), .spare = (uintptr_t)(weft__eff_perform_fn *){perform}})
 
-/* ---- one after the other ------------------------------------------------------------------------------------- */
+/* ---- one after the other -------------------------------------------------------------------------- */
 
 /* E weft_eff_map(E, e, task): task of e's value.  Maps over maps, and over a call, are one step. */
 #define weft_eff_map(E, e, task)                                                             \
@@ -233,7 +233,7 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
                                        .u.two = {.at = {offsetof(WEFT__EFF_T(E), first), offsetof(WEFT__EFF_T(E), second)}}), \
                         WEFT__EFF_OF(((E *)0)->ty->first, x), WEFT__EFF_OF(((E *)0)->ty->second, y))})
 
-/* ---- errors ------------------------------------------------------------------------------------------------ */
+/* ---- errors --------------------------------------------------------------------------------------- */
 
 /* E weft_eff_map_error(E, e, task): a failure of e becomes the exit that task, from weft_exit to weft_exit, makes of it. */
 #define weft_eff_map_error(E, e, task)                                                       \
@@ -262,7 +262,7 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 #define weft_eff_annotate(E, e, text) \
     WEFT__EFF_OVER(E, WEFT__EFF_ANNOTATE, "annotate", WEFT__EFF_SAME(E, e), .u.leaf = {.with = (const char *){text}})
 
-/* ---- time ---------------------------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------------------------- */
 
 /* E weft_eff_timeout(E, e, weft_duration d): e, at most for d, then it is interrupted and the failure is {FAIL,
  * WEFT_E_TIMEOUT}, as of weft_timeout: a value that is there by then counts, and cleaning up is waited for. */
@@ -278,7 +278,7 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
     WEFT__EFF_OVER(E, kind, name, WEFT__EFF_SAME(E, e), .data = sizeof(weft_schedule),       \
                    .u.leaf = {.with = (const weft_schedule[1]){s}})
 
-/* ---- resources and interrupts ---------------------------------------------------------------------------------- */
+/* ---- resources and interrupts --------------------------------------------------------------------- */
 
 /* E weft_eff_ensuring(E, e, finalizer): e, and whatever becomes of it, then the finalizer, an effect of any type, which nothing
  * interrupts.  If it fails, its cause is attached (WEFT_CAUSE_THEN). */
@@ -330,7 +330,7 @@ typedef struct weft_eff_provider {
     WEFT__EFF_OVER(E, WEFT__EFF_MEMOISE, "memoise", WEFT__EFF_SAME(E, e),                    \
                    .u.leaf = {.with = &((E##_memo *){m})->memo, .number = offsetof(E##_memo, value)})
 
-/* ---- at once ------------------------------------------------------------------------------------------------------- */
+/* ---- at once -------------------------------------------------------------------------------------- */
 
 /* Branches are run as those of weft/par.h: calls, until they must be fibers; no combinator ends before each of them has. */
 
