@@ -4,6 +4,7 @@
 #include "effect/handler.h"
 #include "effect/par.h"
 #include "sched/cause.h"
+#include "sched/exit.h"
 #include "sched/fail.h"
 #include "sched/local.h"
 #include "sched/misuse.h"
@@ -126,7 +127,9 @@ weft_exit weft__provide(const weft_binding *list, size_t n, const weft__body *b)
     if (p->f) {
         e = run_on_fiber(p, b);
     } else {
+        weft_exit *outer = weft__said_to(&e);
         b->site->run(b->call, 0);
+        weft__said_to(outer);
         weft__provide_end(p);
     }
     if (weft_ok(e)) par_copy(b->out, (char *)b->call + b->at, b->bytes);
@@ -135,12 +138,23 @@ weft_exit weft__provide(const weft_binding *list, size_t n, const weft__body *b)
 
 weft_exit weft__env_call(weft_exit (*fn)(void *arg), void *arg) {
     fiber *f = thread_fiber();
-    weft_exit own = f ? f->exit : success;
-    if (f) f->exit = success;
-    weft_exit e = fn(arg), said = f ? f->exit : success;
-    if (f) f->exit = own;
+    weft_exit own = success, said = success, *outer = NULL;
+    if (f) {
+        own = f->exit;
+        f->exit = success;
+    } else {
+        outer = weft__said_to(&said);
+    }
+    weft_exit e = fn(arg);
+    if (f) {
+        said = f->exit;
+        f->exit = own;
+        weft__cause_keep(e.cause);
+    } else {
+        weft__said_to(outer);
+        if (e.cause == said.cause) said.cause = NULL; /* a plain thread has what it is returned, but for what is lent by `said` */
+    }
     if (weft_ok(e)) return said;
-    if (f) weft__cause_keep(e.cause); /* a plain thread has it already */
     weft__cause_drop(said.cause);
     return e;
 }

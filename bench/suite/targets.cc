@@ -56,6 +56,8 @@ static const Target targets[] = {
     {"for_each_par/grain:1", "ns_per_op", false, 8},
     {"effect/flat_map_1e6", "ns_per_op", false, 10},
     {"effect/map_fused", "ns_per_op", false, 2},
+    {"env/read/depth:0", "ns_per_op", false, 2},
+    {"env/read/depth:1000", "ns_per_op", false, 2},
     {"interrupt/parked:50000", "ns_per_op", false, 150},
     {"mutex/uncontended", "ns_per_op", false, 6},
     {"mutex/fibers:64/workers:2", "ns_per_op", false, 12},

@@ -68,7 +68,7 @@ static inline void must(weft_exit e) {
 }
 
 /* chans.c, pars.c, fib.c, empty.c, skynet.c, queens.c, uts.c, fibers.c, timers.c, scopes.c, interrupts.c, locks.c, loops.c, sorts.c, effs.c,
- * effects.c, handlers.c; the serial ones in
+ * effects.c, handlers.c, envs.c; the serial ones in
  * *_serial.c */
 extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, seq_api, skynet_kernel,
     skynet_api, skynet_fibers, nqueens_12, uts_t1, spawn_never_blocks, spawn_blocks_once, spawn_batch,
@@ -77,8 +77,10 @@ extern const workload fib_kernel, fib_api, flat_kernel, flat_api, seq_kernel, se
     select_four, skynet_channels, loop_1e7, sort_1e7, mutex_uncontended, zip_par_2, race_2, for_each_par_1,
     eff_flat_map, eff_map, handler_countdown, handler_iterator, handler_dollars, handler_product, handler_sieve, handler_depth[4],
     handler_generator, handler_nontail, effect_state_sync, effect_state_async;
+extern const workload env_read_0, env_read_1000;
 work_fn fib_serial_run, flat_serial_run, seq_serial_run, skynet_serial_run, queens_serial_run, uts_serial_run,
     locks_serial_run, effs_serial_run, effects_serial_run;
+work_fn envs_serial_run;
 int64_t queens_count_nodes(int64_t n);
 peer_fn loop_openmp, sort_tbb;        /* loops_openmp.c, sorts_tbb.cc */
 int64_t *sort_begins(void *data, int64_t n); /* the array, unsorted again */

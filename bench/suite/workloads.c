@@ -34,6 +34,8 @@ const listing workloads[] = {
     {&zip_par_2, ALONE},
     {&race_2, ALONE},
     {&for_each_par_1, ALONE},
+    {&env_read_0, ALONE},
+    {&env_read_1000, ALONE},
     {&interrupt_parked, FIBERS_ALONE},
     {&interrupt_scope, FIBERS_ALONE},
     {&chan_pingpong, FIBERS},

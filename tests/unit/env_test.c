@@ -154,6 +154,25 @@ static void ends_badly(void *arg) {
 }
 TEST(failure_and_interrupt_put_the_environment_back) { on_clock(WEFT_CLOCK_AUTO, ends_badly); }
 
+static weft_exit cannot_be_made(int *value, void *arg) {
+    *value = *(int *)arg;
+    return weft_failf(302, "not with %d", *value);
+}
+TEST(on_a_plain_thread_failures_are_those_of_what_was_called) {
+    int two = 2, n = 9;
+    weft_exit failed = weft_provide(port, 1, fails_inside, &n, 300);
+    body_exit(failed, (weft_err)300, "with port 1");
+    weft_exit_drop(failed);
+    CHECK_EQ(n, 9);
+    const weft_binding list[] = {WEFT_BIND_LAZY(port, cannot_be_made, &two)};
+    WEFT_PROVIDE_LIST(list, 1) {
+        weft_exit e = weft_env_get(port, &n);
+        body_exit(e, (weft_err)302, "not with 2");
+        weft_exit_drop(e);
+        CHECK_EQ(the_port(), -1);
+    }
+}
+
 /* ---- children ------------------------------------------------------------------------------------------- */
 
 static int tree(int depth);
