@@ -151,7 +151,7 @@ __attribute__((noinline, cold)) static int64_t finds_zero(void) {
     weft_perform(done, NULL, 0);
     return 0; /* goes nowhere */
 }
-__attribute__((noinline)) static int64_t product(const numbers *list) {
+__attribute__((noinline, aligned(64))) static int64_t product(const numbers *list) {
     if (!list) return 0;
     if (list->first == 0) return finds_zero();
     return list->first * frame_of(product(list->rest));
@@ -199,8 +199,9 @@ static weft_exit on_prime(const prime_op *op, bool *reply, void *self) {
     *reply = true;
     return weft_done;
 }
+/* `self` is the divisor. */
 static weft_exit divides(const prime_op *op, bool *reply, void *self) {
-    if (op->number % *(int *)self) return weft_pass;
+    if (op->number % (int)(intptr_t)self) return weft_pass;
     *reply = false;
     return weft_done;
 }
@@ -216,7 +217,7 @@ static int64_t sieves(stretch s) {
         must(weft_perform(prime, &is_prime, i));
         if (!is_prime) continue;
         int64_t out = -1;
-        weft_handler h = WEFT_HANDLER(&i, WEFT_TAIL(prime, divides));
+        weft_handler h = WEFT_HANDLER((void *)(intptr_t)i, WEFT_TAIL(prime, divides));
         must(weft_handle(&h, sieves, &out, i + 1, s.to, s.sum + i));
         return out;
     }

@@ -78,7 +78,7 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
                 f->env = e->outer;
                 weft_exit x = e->tail(payload, reply, e->self);
                 f->env = here;
-                if (WEFT_LIKELY(x.tag != WEFT__PASSED)) return x;
+                if (WEFT_LIKELY(weft_ok(x)) || x.tag != WEFT__PASSED) return x; /* the caller asks the former, too */
                 return weft__perform_passed(effect, payload, reply, at, e);
             }
         }
