@@ -8,7 +8,9 @@
 #include "sched/gate.h"
 #include "sched/thread.h"
 #include "test.h"
+#include <weft/handler.h>
 #include <weft/kernel.h>
+#include <weft/par.h>
 #include <weft/promise.h>
 #include <weft/runtime.h>
 #include <weft/scope.h>
@@ -367,6 +369,107 @@ static void semaphore_pair(long n) {
     weft_drop(f);
 }
 
+/* ---- combinators ------------------------------------------------------------------------------------- */
+
+static void zip_par_two(long n) {
+    for (long i = 0; i < n; i++) {
+        long a, b;
+        must(weft_zip_par(WEFT_BR(same, &a, i), WEFT_BR(same, &b, i)));
+        CHECK(a + b == 2 * i);
+    }
+}
+
+/* ---- handlers ---------------------------------------------------------------------------------------- */
+
+WEFT_EFFECT(look, long);
+WEFT_EFFECT(halt, char, long with;);
+
+static weft_exit on_look(const look_op *op, long *reply, void *self) {
+    (void)op;
+    *reply = *(long *)self;
+    return weft_done;
+}
+static weft_exit on_halt(const halt_op *op, void *answer, void *self) {
+    (void)self;
+    *(long *)answer = op->with;
+    return weft_done;
+}
+static weft_exit passes_look(const look_op *op, long *reply, void *self) {
+    (void)op, (void)reply, (void)self;
+    return weft_pass;
+}
+
+static int looks(long n);
+WEFT_TASK(looks, int, long);
+static int looks(long n) {
+    for (long i = 0; i < n; i++) {
+        long v = -1;
+        must(weft_perform(look, &v));
+        CHECK(v == 7);
+    }
+    return 0;
+}
+static void perform_tail(long n) {
+    long seven = 7;
+    weft_handler h = WEFT_HANDLER(&seven, WEFT_TAIL(look, on_look));
+    must(weft_handle(&h, looks, NULL, n));
+}
+/* Through two that pass. */
+static void perform_passed(long n) {
+    long seven = 7;
+    weft_handler h[] = {WEFT_HANDLER(&seven, WEFT_TAIL(look, on_look)), WEFT_HANDLER(NULL, WEFT_TAIL(look, passes_look)),
+                        WEFT_HANDLER(NULL, WEFT_TAIL(look, passes_look))};
+    must(weft_handle_list(h, 3, looks, NULL, n));
+}
+static void handle_nothing(long n) {
+    long seven = 7;
+    weft_handler h = WEFT_HANDLER(&seven, WEFT_TAIL(look, on_look));
+    for (long i = 0; i < n; i++) {
+        long out;
+        must(weft_handle(&h, same, &out, i));
+        CHECK(out == i);
+    }
+}
+static long halts(long n);
+WEFT_TASK(halts, long, long);
+static long halts(long n) {
+    weft_perform(halt, NULL, n);
+    return -1;
+}
+static void handle_abort(long n) {
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ABORT(halt, on_halt));
+    for (long i = 0; i < n; i++) {
+        long out;
+        must(weft_handle(&h, halts, &out, i));
+        CHECK(out == i);
+    }
+}
+
+/* What the body is called for. */
+typedef void counted_fn(long n);
+typedef struct under {
+    counted_fn *run;
+    long n;
+} under;
+static int runs(under u);
+WEFT_TASK(runs, int, under);
+static int runs(under u) {
+    u.run(u.n);
+    return 0;
+}
+/* The copy of what is shared is made once. */
+static void spawn_shared(long n) {
+    long seven = 7;
+    weft_handler h = WEFT_SHARED_HANDLER(&seven, WEFT_TAIL(look, on_look));
+    must(weft_handle(&h, runs, NULL, spawn_never_blocks, n));
+}
+/* Children must not see what their parent does. */
+static void fork_join_apart(long n) {
+    long seven = 7;
+    weft_handler h = WEFT_HANDLER(&seven, WEFT_TAIL(look, on_look));
+    must(weft_handle(&h, runs, NULL, fork_join, n));
+}
+
 /* ---- which, and how often ---------------------------------------------------------------------------- */
 
 /* CMakeLists.txt makes a test of each line. */
@@ -393,6 +496,13 @@ static const struct path {
     {"semaphore_alone", WEFT_CLOCK_REAL, semaphore_alone},
     {"mutex_pair", WEFT_CLOCK_REAL, mutex_pair},
     {"semaphore_pair", WEFT_CLOCK_REAL, semaphore_pair},
+    {"zip_par_two", WEFT_CLOCK_REAL, zip_par_two},
+    {"perform_tail", WEFT_CLOCK_REAL, perform_tail},
+    {"perform_passed", WEFT_CLOCK_REAL, perform_passed},
+    {"handle_nothing", WEFT_CLOCK_REAL, handle_nothing},
+    {"handle_abort", WEFT_CLOCK_REAL, handle_abort},
+    {"spawn_shared", WEFT_CLOCK_REAL, spawn_shared},
+    {"fork_join_apart", WEFT_CLOCK_REAL, fork_join_apart},
     /* for `count.py notices` */ {"planted_slow_path", WEFT_CLOCK_REAL, planted_slow_path},
 };
 

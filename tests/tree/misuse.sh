@@ -10,10 +10,13 @@ warnings="-Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversio
 dirs="-I$root/alloc/include -I$root/sched/include -I$root/effect/include"
 
 cat > "$work/prelude.h" <<'END'
+#include <weft/continuation.h>
 #include <weft/eff.h>
 #include <weft/fiber.h>
+#include <weft/handler.h>
 #include <weft/kernel.h>
 #include <weft/par.h>
+#include <weft/sync.h>
 typedef struct request {
     const char *url;
     int tries;
@@ -49,6 +52,15 @@ static eff_long caught(weft_eff_arena *a, weft_exit e) { return weft_eff_now(eff
 static weft_exit gone(long x, const weft_exit *e);
 WEFT_EFF_FN(gone, weft_exit, long, weft_exit);
 static weft_exit gone(long x, const weft_exit *e) { return x ? *e : *e; }
+WEFT_EFFECT(ask, long, const char *key;);
+WEFT_EFFECT(tell, char, long number;);
+static inline weft_exit on_ask(const ask_op *op, long *reply, void *self) { return *reply = op->key ? 1 : 2, (void)self, weft_done; }
+static inline weft_exit on_tell(const tell_op *op, char *reply, void *self) { return (void)op, (void)reply, (void)self, weft_pass; }
+static inline weft_exit ends_tell(const tell_op *op, void *answer, void *self) { return *(long *)answer = op->number, (void)self, weft_done; }
+static inline weft_exit keeps_ask(weft_k k, const ask_op *op, void *answer, void *self) {
+    (void)op, (void)self;
+    return weft_resume(k, ask, 5, answer);
+}
 END
 
 # compiles COMPILER FILE: its messages go to $work/said
@@ -111,6 +123,17 @@ body good '
     long out[2];
     e = weft_for_each_par(twice, in, 2, out, .parallelism = 2);
     e = weft_map(twice, in, 2, NULL);
+    long state = 0;
+    weft_handler one = WEFT_HANDLER(&state, WEFT_TAIL(ask, on_ask), WEFT_TAIL(tell, on_tell));
+    weft_handler both[] = {WEFT_SHARED_HANDLER(NULL, WEFT_ABORT(tell, ends_tell), WEFT_PASS(ask)), one,
+                           WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, keeps_ask))};
+    e = weft_handle(&one, twice, &x, 21);
+    e = weft_handle_list(both, 3, fetch, NULL, .url = "http://a", .tries = 1);
+    e = weft_perform(ask, &x, .key = "a");
+    e = weft_perform(ask, NULL, "a");
+    e = weft_perform(tell, NULL, 1);
+    weft_once once = WEFT_ONCE;
+    (void)once;
     (void)x;'
 right good
 body good_effects '
@@ -259,5 +282,43 @@ body eff_results 'long in[2]; int out[2]; weft_eff_unit e = weft_eff_for_each_pa
 wrong eff_results "$pointer"
 top eff_too_large 'WEFT_EFF(eff_huge, huge);'
 wrong eff_too_large "more than 1 KiB"
+
+# Handlers.
+body perform_reply 'int r; weft_perform(ask, &r, "a");'
+wrong perform_reply "$pointer"
+body perform_payload 'long r; weft_perform(ask, &r, .number = 1);'
+wrong perform_payload "no (field|member) named .number.|does not refer to any field"
+body perform_unknown 'long r; weft_perform(nobody, &r);'
+wrong perform_unknown "nobody_"
+body perform_as_value 'long r = weft_perform(ask, NULL, "a"); (void)r;'
+wrong perform_as_value "incompatible type|invalid initializer"
+top clause_reply 'static weft_exit f(const ask_op *op, int *reply, void *self) { return (void)op, (void)reply, (void)self, weft_done; }
+const weft_clause c = WEFT_TAIL(ask, f);'
+wrong clause_reply "not compatible with any association|no type compatible|no.*association"
+top clause_effect 'const weft_clause c = WEFT_TAIL(ask, on_tell);'
+wrong clause_effect "not compatible with any association|no type compatible|no.*association"
+top clause_unknown 'const weft_clause c = WEFT_TAIL(nobody, on_ask);'
+wrong clause_unknown "nobody_"
+top clause_tail_as_abort 'const weft_clause c = WEFT_ABORT(tell, on_tell);'
+wrong clause_tail_as_abort "not compatible with any association|no type compatible|no.*association"
+top clause_abort_as_tail 'const weft_clause c = WEFT_TAIL(tell, ends_tell);'
+wrong clause_abort_as_tail "not compatible with any association|no type compatible|no.*association"
+top clause_tail_as_oneshot 'const weft_clause c = WEFT_ONESHOT(ask, on_ask);'
+wrong clause_tail_as_oneshot "not compatible with any association|no type compatible|no.*association"
+top clause_no_exit 'static void f(const ask_op *op, long *reply, void *self) { (void)op, (void)reply, (void)self; }
+const weft_clause c = WEFT_TAIL(ask, f);'
+wrong clause_no_exit "not compatible with any association|no type compatible|no.*association"
+body handle_result 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); int x; weft_handle(&h, twice, &x, 1);'
+wrong handle_result "$pointer"
+body handle_input 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); weft_handle(&h, twice, NULL, "1");'
+wrong handle_input "integer"
+body handle_unknown 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); weft_handle(&h, thrice, NULL, 1);'
+wrong handle_unknown "thrice"
+body handle_clause 'const weft_clause c = WEFT_PASS(ask); weft_handle(&c, twice, NULL, 1);'
+wrong handle_clause "$pointer"
+body resume_reply 'weft_k k = {NULL, 0}; weft_resume(k, ask, "a", NULL);'
+wrong resume_reply "integer"
+body resume_unknown 'weft_k k = {NULL, 0}; weft_resume(k, nobody, 1, NULL);'
+wrong resume_unknown "nobody_"
 
 echo "$checked passed, 0 failed"
