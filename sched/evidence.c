@@ -13,22 +13,31 @@ const weft__evidence weft__no_evidence = {.fast = 1, .slots = 1, .shared = &weft
 static spin numbering;
 static uint64_t last_slot; /* under the lock */
 
-static uint64_t slot_of(const weft_effect *effect) {
-    _Atomic uint64_t *slot = (_Atomic uint64_t *)(uintptr_t)&effect->slot; /* the one field that is written */
-    if (!atom_load_acq(slot)) {
-        spin_lock(&numbering);
-        if (!atom_load_rlx(slot)) atom_store_rel(slot, ++last_slot);
-        spin_unlock(&numbering);
-    }
+static _Atomic uint64_t *slot_word(const weft_effect *effect) {
+    return (_Atomic uint64_t *)(uintptr_t)&effect->slot; /* the one field that is written */
+}
+
+static WEFT_COLD uint64_t number_slot(const weft_effect *effect) {
+    _Atomic uint64_t *slot = slot_word(effect);
+    spin_lock(&numbering);
+    if (!atom_load_rlx(slot)) atom_store_rel(slot, ++last_slot);
+    spin_unlock(&numbering);
     return atom_load_rlx(slot);
+}
+
+static inline uint64_t slot_of(const weft_effect *effect) {
+    uint64_t slot = atom_load_acq(slot_word(effect));
+    return WEFT_LIKELY(slot != 0) ? slot : number_slot(effect);
 }
 
 /* ---- making ------------------------------------------------------------------------------------------- */
 
 static uint64_t slots_with(const weft__evidence *outer, const evidence_item *items, size_t n) {
     uint64_t slots = outer->slots;
-    for (size_t i = 0; i < n; i++)
-        if (slot_of(items[i].effect) >= slots) slots = slot_of(items[i].effect) + 1;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t slot = slot_of(items[i].effect);
+        if (slot >= slots) slots = slot + 1;
+    }
     return slots;
 }
 
