@@ -67,13 +67,14 @@ fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s) {
     uint64_t then_ticket = self->then_ticket;
     uint16_t odd = self->odd;
     const weft__evidence *env = self->pub.env, *began = self->env;
+    char *low = self->pub.low;
     self->then = NULL;
     self->odd = 0;
     self->exit = success;
     evidence_set(self, self->env = &weft__no_evidence);
     fiber *next = spawn_run(self, s, true);
     self->env = began;
-    evidence_set(self, env);
+    evidence_put_back(self, env, low);
     self->task = task;
     self->self = outer;
     self->exit = exit;

@@ -79,6 +79,7 @@ static fiber *run_forked(fiber *self, weft_task *t) {
     self->exit = (weft_exit){WEFT_EXIT_OK, 0, NULL};
     weft__node *in = forked_in(self->rt, t);
     const weft__evidence *env = self->pub.env;
+    char *low = self->pub.low;
     if (WEFT_LIKELY(!outer))
         forked_begins(self, in);
     else /* it runs on top of a task that waits, and in its scope */
@@ -94,7 +95,7 @@ static fiber *run_forked(fiber *self, weft_task *t) {
     if (WEFT_LIKELY(!outer))
         forked_ends(self);
     else
-        evidence_set(self, env);
+        evidence_put_back(self, env, low);
     self->task = outer;
     self->exit = outer_exit;
     atom_store_rlx(&t->place, exit_pack(exit));
