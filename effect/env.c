@@ -20,13 +20,6 @@ static const weft__evidence *evidence_here(const fiber *f) { return f ? f->pub.e
 
 const weft__evidence *weft__env_here(void) { return evidence_here(thread_fiber()); }
 
-static void evidence_now(fiber *f, const weft__evidence *e) {
-    if (f)
-        evidence_set(f, e);
-    else
-        weft__evidence_set_thread(e);
-}
-
 #define HEAD ((sizeof(weft__provided) + 15) & ~(size_t)15)
 
 size_t weft__provide_room_in(const weft__evidence *outer, const evidence_item *items, size_t n) {
@@ -40,8 +33,10 @@ weft__provided *weft__provide_begin_in(void *room, const weft__evidence *outer, 
     p->at.evidence = weft__evidence_make((char *)room + HEAD, outer, items, n, NULL, true);
     for (size_t i = 0; i < n; i++) /* V2 */
         if (!items[i].entry.self && items[i].entry.lazy) weft__lazy_installed(items[i].entry.lazy, p->at.evidence);
-    if (p->f) weft__region_enter(&p->at.region, &p->f->pub, WEFT__PROMPT);
-    evidence_now(p->f, p->at.evidence);
+    if (p->f)
+        evidence_enter(&p->at, p->f);
+    else
+        weft__evidence_set_thread(p->at.evidence);
     return p;
 }
 
@@ -61,8 +56,12 @@ weft__provided *weft__provide_end(weft__provided *p) {
     weft__evidence_end(e);
     for (size_t i = 0; i < e->n_own; i++)
         if (!e->own[i].self) weft__lazy_drop(e->own[i].lazy);
-    if (p->f) leave_region(&p->at.region, p->f);
-    evidence_now(p->f, p->before);
+    if (p->f) {
+        leave_region(&p->at.region, p->f);
+        evidence_leave(&p->at, p->before, p->f);
+    } else {
+        weft__evidence_set_thread(p->before);
+    }
     return NULL;
 }
 

@@ -1,6 +1,7 @@
 /* sched/audit.c -- invariants, walked.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "sched/audit.h"
+#include "sched/evidence.h"
 #include "sched/misuse.h"
 
 #define AUDIT(condition, text)                                                               \
@@ -19,6 +20,39 @@ void weft__audit_children(const fiber *f) {
         if (next == f->anchor) past_anchor = true;
     }
     AUDIT(past_anchor, "the anchor is among the children");
+}
+
+/* Each slot leads to what was installed here, or where the one around it leads; a body with a stack of its own begins anew. */
+static void audit_vector(const weft__evidence *e) {
+    const weft__evidence *outer = e->outer;
+    bool root = e->own == NULL;
+    AUDIT(e->slots >= 1 && !e->at[0], "slot 0 is nobody's");
+    AUDIT(e->fast == (e->observers ? 1 : e->slots), "performs look for themselves where nobody observes");
+    AUDIT(e->shared->shared == e->shared, "children of children see what children do");
+    AUDIT(root || e->slots >= outer->slots, "what is around is seen inside");
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < e->slots && !root; i++) {
+        const weft__entry *at = e->at[i], *around = i < outer->slots ? outer->at[i] : NULL;
+        bool own = at >= e->own && at < e->own + e->n_own;
+        AUDIT(own || at == around, "an entry is the vector's own, or the one around it");
+        AUDIT(!own || at->next == around, "an entry knows the next one out");
+        found += own;
+    }
+    AUDIT(found <= e->n_own, "no entry stands in two slots");
+    for (uint32_t i = 0; i < e->n_own; i++) AUDIT(e->own[i].outer == outer, "a clause runs outside of its own handler");
+    const weft__copy *c = atom_load_acq((_Atomic(weft__copy *) *)(uintptr_t)&e->copy);
+    if (!c) return;
+    AUDIT(atom_load_rlx(&c->refs) > 0, "a copy that a frame has is referred to");
+    AUDIT(c->evidence.n_own == e->n_own && c->evidence.slots == e->slots, "a copy is of the same entries");
+    AUDIT(c->evidence.shared == &c->evidence, "of a copy everything is shared");
+}
+
+void weft__audit_evidence(const fiber *f) {
+    AUDIT(evidence_is_apart(f) || f->pub.env->shared == f->pub.env, "E4: children called here do not see what is not shared");
+    for (const weft__evidence *e = f->pub.env; e != &weft__no_evidence; e = e->outer) {
+        audit_vector(e);
+        if (e->shared != e && e->shared != e->outer->shared) audit_vector(e->shared);
+    }
 }
 
 /* A worker that searches touches its queues; one that sleeps does not, and then others may look. */

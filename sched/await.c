@@ -70,6 +70,7 @@ fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s) {
     uint16_t odd = self->odd;
     const weft__evidence *env = self->pub.env, *began = self->env;
     carried *carries = self->carried;
+    char *low = self->pub.low;
     self->then = NULL;
     self->odd = 0;
     self->exit = success;
@@ -77,7 +78,7 @@ fiber *weft__spawn_run_helping(fiber *self, weft_fiber *s) {
     fiber *next = spawn_run(self, s, true);
     self->env = began;
     self->carried = carries;
-    evidence_set(self, env);
+    evidence_put_back(self, env, low);
     self->task = task;
     self->self = outer;
     self->exit = exit;

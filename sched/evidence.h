@@ -28,6 +28,7 @@
 #define WEFT_SCHED_EVIDENCE_H
 
 #include "alloc/spin.h"
+#include "sched/audit.h"
 #include "sched/fiber.h"
 #include <weft/cancel.h>
 #include <weft/evidence.h>
@@ -118,10 +119,15 @@ static inline void evidence_enter(installed *at, fiber *f) {
     at->low = f->pub.low;
     weft__region_enter(&at->region, &f->pub, WEFT__PROMPT);
     evidence_set(f, at->evidence);
+    if (WEFT__RARE) weft__audit_evidence(f);
+}
+static inline void evidence_put_back(fiber *f, const weft__evidence *e, char *low) {
+    f->pub.env = e;
+    f->pub.low = low;
 }
 static inline void evidence_leave(const installed *at, const weft__evidence *outer, fiber *f) {
-    f->pub.env = outer;
-    f->pub.low = at->low;
+    evidence_put_back(f, outer, at->low);
+    if (WEFT__RARE) weft__audit_evidence(f);
 }
 
 /* A child is called on its parent's stack, or (f is NULL) a plain thread's.  Returns what evidence_child_ends puts back. */

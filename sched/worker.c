@@ -83,6 +83,7 @@ static fiber *run_forked(fiber *self, weft_task *t) {
     weft__node *in = forked_in(self->rt, t);
     const weft__evidence *env = self->pub.env;
     carried *carries = self->carried;
+    char *low = self->pub.low;
     if (WEFT_LIKELY(!outer)) {
         forked_begins(self, in);
     } else { /* it runs on top of a task that waits, and in its scope */
@@ -101,7 +102,7 @@ static fiber *run_forked(fiber *self, weft_task *t) {
         forked_ends(self);
     } else {
         self->carried = carries;
-        evidence_set(self, env);
+        evidence_put_back(self, env, low);
     }
     self->task = outer;
     self->exit = outer_exit;

@@ -10,6 +10,7 @@ warnings="-Wall -Wextra -Werror=incompatible-pointer-types -Werror=int-conversio
 dirs="-I$root/alloc/include -I$root/sched/include -I$root/effect/include"
 
 cat > "$work/prelude.h" <<'END'
+#include <weft/continuation.h>
 #include <weft/eff.h>
 #include <weft/continuation.h>
 #include <weft/fiber.h>
@@ -283,6 +284,44 @@ wrong eff_results "$pointer"
 top eff_too_large 'WEFT_EFF(eff_huge, huge);'
 wrong eff_too_large "more than 1 KiB"
 # Effects and handlers.
+body perform_reply 'int r; weft_perform(ask, &r, "a");'
+wrong perform_reply "$pointer"
+body perform_payload 'long r; weft_perform(ask, &r, .number = 1);'
+wrong perform_payload "no (field|member) named .number.|does not refer to any field"
+body perform_unknown 'long r; weft_perform(nobody, &r);'
+wrong perform_unknown "nobody_"
+body perform_as_value 'long r = weft_perform(ask, NULL, "a"); (void)r;'
+wrong perform_as_value "incompatible type|invalid initializer"
+top clause_reply 'static weft_exit f(const ask_op *op, int *reply, void *self) { return (void)op, (void)reply, (void)self, weft_done; }
+const weft_clause c = WEFT_TAIL(ask, f);'
+wrong clause_reply "not compatible with any association|no type compatible|no.*association"
+top clause_effect 'const weft_clause c = WEFT_TAIL(ask, on_tell);'
+wrong clause_effect "not compatible with any association|no type compatible|no.*association"
+top clause_unknown 'const weft_clause c = WEFT_TAIL(nobody, on_ask);'
+wrong clause_unknown "nobody_"
+top clause_tail_as_abort 'const weft_clause c = WEFT_ABORT(tell, on_tell);'
+wrong clause_tail_as_abort "not compatible with any association|no type compatible|no.*association"
+top clause_abort_as_tail 'const weft_clause c = WEFT_TAIL(tell, ends_tell);'
+wrong clause_abort_as_tail "not compatible with any association|no type compatible|no.*association"
+top clause_tail_as_oneshot 'const weft_clause c = WEFT_ONESHOT(ask, on_ask);'
+wrong clause_tail_as_oneshot "not compatible with any association|no type compatible|no.*association"
+top clause_no_exit 'static void f(const ask_op *op, long *reply, void *self) { (void)op, (void)reply, (void)self; }
+const weft_clause c = WEFT_TAIL(ask, f);'
+wrong clause_no_exit "not compatible with any association|no type compatible|no.*association"
+body handle_result 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); int x; weft_handle(&h, twice, &x, 1);'
+wrong handle_result "$pointer"
+body handle_input 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); weft_handle(&h, twice, NULL, "1");'
+wrong handle_input "integer"
+body handle_unknown 'weft_handler h = WEFT_HANDLER(NULL, WEFT_PASS(ask)); weft_handle(&h, thrice, NULL, 1);'
+wrong handle_unknown "thrice"
+body handle_clause 'const weft_clause c = WEFT_PASS(ask); weft_handle(&c, twice, NULL, 1);'
+wrong handle_clause "$pointer"
+body resume_reply 'weft_k k = {NULL, 0}; weft_resume(k, ask, "a", NULL);'
+wrong resume_reply "integer"
+body resume_unknown 'weft_k k = {NULL, 0}; weft_resume(k, nobody, 1, NULL);'
+wrong resume_unknown "nobody_"
+
+# Handlers.
 body perform_reply 'int r; weft_perform(ask, &r, "a");'
 wrong perform_reply "$pointer"
 body perform_payload 'long r; weft_perform(ask, &r, .number = 1);'

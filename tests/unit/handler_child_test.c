@@ -1,6 +1,7 @@
 /* Children of a body: which handlers they see, wherever they run, and how they end their parent's body.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "unit/handler_effects.h"
+#include <weft/env.h>
 #include <weft/kernel.h>
 #include <weft/loop.h>
 #include <weft/test.h>
@@ -149,6 +150,8 @@ static void who_sees_what(void *arg) {
 TEST(children_see_what_is_shared_and_nothing_else_wherever_they_run) { often(WEFT_CLOCK_AUTO, who_sees_what, 10); }
 TEST(children_on_plain_threads_see_what_is_shared_and_nothing_else) { who_sees_what(NULL); }
 
+WEFT_KEY(colour, int);
+
 /* The clause has children, installs something, passes: afterwards the body's children see as little as before. */
 static weft_exit busy_clause(const twice_op *op, long *reply, void *self) {
     sees_task t;
@@ -159,6 +162,7 @@ static weft_exit busy_clause(const twice_op *op, long *reply, void *self) {
     weft_join(&t, sees);
     CHECK(weft_ok(weft_zip_par(WEFT_BR(sees, &a, 0, 0), WEFT_BR(sees, &b, 0, 0))));
     CHECK(weft_ok(weft_handle(&h, sees, NULL, 0, 0)));
+    WEFT_PROVIDE(colour, 3) weft_checkpoint();
     asked();
     *reply = op->of;
     return op->of ? weft_done : weft_pass;
@@ -181,15 +185,16 @@ static weft_exit watches(const weft_effect *effect, const void *payload, const w
     weft_join(&t, sees);
     return fine;
 }
+static weft_exit hands_on(const who_op *op, long *reply, void *self) { return (void)op, (void)reply, (void)self, weft_pass; }
 static void clauses_forget_nothing(void *arg) {
     (void)arg;
-    weft_handler h[] = {NUMBERED_SHARED(3), WEFT_HANDLER(NULL, WEFT_TAIL(twice, busy_clause)), NUMBERED(5),
+    weft_handler h[] = {NUMBERED_SHARED(3), WEFT_SHARED_HANDLER(NULL, WEFT_TAIL(who, hands_on)), WEFT_HANDLER(NULL, WEFT_TAIL(twice, busy_clause)), NUMBERED(5),
                         WEFT_OBSERVER(watches, NULL)};
     own = 5;
     expected = 3;
     for (int ms = 0; ms < 2; ms++) {
-        CHECK(weft_ok(weft_handle_list(h, 3, after_clauses, NULL, ms)));
         CHECK(weft_ok(weft_handle_list(h, 4, after_clauses, NULL, ms)));
+        CHECK(weft_ok(weft_handle_list(h, 5, after_clauses, NULL, ms)));
     }
 }
 TEST(what_a_clause_does_is_nothing_to_the_bodys_children) { everywhere(clauses_forget_nothing); }
