@@ -239,7 +239,7 @@ static int uncalled(void) {
 static const scenario *const files[] = {spawn_scenarios, cancel_scenarios, scope_scenarios, wait_scenarios,
                                         outside_scenarios, kit_scenarios, chan_scenarios, sync_scenarios,
                                         data_scenarios, par_scenarios, schedule_scenarios, eff_scenarios, env_scenarios,
-                                        driver_scenarios};
+                                        driver_scenarios, handler_scenarios};
 
 static bool named(const char *want, const char *name) { return strcmp(want, "all") == 0 || strcmp(want, name) == 0; }
 

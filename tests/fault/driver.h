@@ -30,7 +30,7 @@ typedef struct scenario {
 /* One file of scenarios each, ended by an empty one. */
 extern const scenario spawn_scenarios[], cancel_scenarios[], scope_scenarios[], wait_scenarios[], outside_scenarios[],
     kit_scenarios[], chan_scenarios[], sync_scenarios[], data_scenarios[], par_scenarios[], schedule_scenarios[],
-    eff_scenarios[], env_scenarios[], driver_scenarios[];
+    eff_scenarios[], env_scenarios[], driver_scenarios[], handler_scenarios[];
 
 /* What must be even at the end of a run. */
 typedef struct tally {
