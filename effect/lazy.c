@@ -48,7 +48,8 @@ struct lazy {
 enum { WAY_MAX = 192 }; /* of a circle, as text */
 
 /* What the caller is a part of making. */
-WEFT_KEY(weft__making, lazy *);
+typedef lazy *weft__making_value;
+static weft_effect weft__making_key = {0, "what is being made", __FILE__, __LINE__, 0, sizeof(lazy *)}; /* WEFT_KEY exports */
 
 static spin asking;
 static uint64_t searches; /* under the lock */
