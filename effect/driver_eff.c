@@ -1,7 +1,7 @@
 /* effect/driver_eff.c -- an effect value as the program of a driver.
  *
- * It is run by a task that is like any other program, but that what was pending in the interpreter when it went wrong is part of
- * the result's continuation.
+ * It is run by a task that is like any other program, but that what was pending in the interpreter when it went wrong is part
+ * of the result's continuation.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/heap.h"
 #include "effect/eff.h"

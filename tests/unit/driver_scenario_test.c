@@ -259,8 +259,8 @@ static void counted_two(weft_result *r) {
     heard = 0;
 }
 TEST(d_g_or_prepended) {
-    UNDER_ALL(counted_two, with_logging,
-              WEFT_WITH(WEFT_HANDLERS(WEFT_SHARED_HANDLER(&heard, WEFT_TAIL(custom_log, on_custom_count)), WEFT_ASYNC_PRESET)), 3);
+    const weft_handler handlers[] = {WEFT_SHARED_HANDLER(&heard, WEFT_TAIL(custom_log, on_custom_count)), WEFT_ASYNC_PRESET};
+    UNDER_ALL(counted_two, with_logging, WEFT_WITH(.handlers = handlers, .n_handlers = sizeof handlers / sizeof *handlers), 3);
 }
 
 static void unknown(weft_result *r) {

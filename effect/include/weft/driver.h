@@ -55,7 +55,8 @@ typedef struct weft_run_with {
     void *hook_arg;
 } weft_run_with;
 
-/* WEFT_WITH(fields...), among them WEFT_HANDLERS(handlers...), WEFT_ENV(bindings...), WEFT_STORE(settings...): the second argument of a driver. */
+/* WEFT_WITH(fields...), among them WEFT_HANDLERS(handlers...), WEFT_ENV(bindings...), WEFT_STORE(settings...): the second
+ * argument of a driver. */
 #define WEFT_WITH(...) (&(const weft_run_with){__VA_ARGS__})
 #define WEFT_HANDLERS(...)                                                                   \
     .handlers = (const weft_handler[]){__VA_ARGS__},                                         \
@@ -78,8 +79,8 @@ typedef struct weft_result weft_result;
 #define weft_run_inside(name, with, ...) WEFT__DRIVE(WEFT__INSIDE, name, with, __VA_ARGS__)
 
 /* weft_result *weft_run_sync_eff(E e, const weft_run_with *with), _async_eff, _inside_eff
- * The same for an effect value (weft/eff.h), whose functions and tasks perform effects.  What was pending in it when it failed is
- * part of the result's continuation. */
+ * The same for an effect value (weft/eff.h), whose functions and tasks perform effects.  What was pending in it when it
+ * failed is part of the result's continuation. */
 #define weft_run_sync_eff(e, with) WEFT__DRIVE_EFF(WEFT__SYNC, e, with)
 #define weft_run_async_eff(e, with) WEFT__DRIVE_EFF(WEFT__ASYNC, e, with)
 #define weft_run_inside_eff(e, with) WEFT__DRIVE_EFF(WEFT__INSIDE, e, with)
