@@ -264,6 +264,8 @@ static void drive_runtime(drive *d, bool sync) {
 static const weft_cause without_memory = WEFT__CAUSE_STATIC(WEFT_CAUSE_FAIL, "no memory for a run and its result");
 static weft_result lost = {.exit = {WEFT_EXIT_FAIL, WEFT_E_NOMEM, &without_memory}}; /* constant */
 
+weft_result *weft__result_lost(void) { return &lost; }
+
 static const weft_handler preset[] = {WEFT_SYNC_PRESET};
 
 static bool drive_begins(drive *d) {

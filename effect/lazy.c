@@ -47,9 +47,9 @@ struct lazy {
 
 enum { WAY_MAX = 192 }; /* of a circle, as text */
 
-/* What the caller is a part of making. */
+/* What the caller is a part of making: a key as WEFT_KEY makes it, but of this file alone. */
 typedef lazy *weft__making_value;
-static weft_effect weft__making_key = {0, "what is being made", __FILE__, __LINE__, 0, sizeof(lazy *)}; /* WEFT_KEY exports */
+static weft_effect weft__making_key = {0, "weft__making", __FILE__, __LINE__, 0, sizeof(lazy *)};
 
 static spin asking;
 static uint64_t searches; /* under the lock */

@@ -13,7 +13,7 @@ weft_exit weft_result_error(const weft_result *r) { return r->exit; }
 
 weft_exit weft__result_value(const weft_result *r, const char *name, size_t bytes, void *to) {
     if (!weft_ok(r->exit)) return r->exit;
-    if (bytes != r->bytes || strcmp(name, r->program->name) != 0)
+    if (bytes != r->bytes || (name && strcmp(name, r->program->name) != 0))
         return FAILED(WEFT_E_INVALID, "weft_result_value: the result is of another task; name the one that was run");
     memcpy(to, r->value, bytes);
     return weft_done;
@@ -71,15 +71,24 @@ static void put_named(out *o, const char *kind, const char *name) {
     if (name) put(o, " '%s'", name);
 }
 
+static void put_level(out *o, const level *l) {
+    put_named(o, l->kind, l->name);
+    put_place(o, l->file, l->line);
+    put(o, "\n");
+}
+
+/* Of an effect value, whose run is over. */
+static void put_pending(out *o, const run *r) {
+    for (size_t i = 0; i < r->n_pending && i < LEVELS_MOST; i++) put_level(o, &r->pending[i]);
+    if (r->n_pending > LEVELS_MOST) put(o, "  (and %zu more)\n", r->n_pending - LEVELS_MOST);
+}
+
 static void put_continuation(out *o, const weft_result *r) {
     const failure *w = r->where;
     put(o, "continuation, innermost first:\n");
+    if (r->run && !weft_ok(r->exit)) put_pending(o, r->run);
     if (!w) put(o, "  (%s)\n", weft_ok(r->exit) ? "none: the program has ended well" : "not known");
-    for (uint32_t i = 0; w && i < w->n; i++) {
-        put_named(o, w->at[i].kind, w->at[i].name);
-        put_place(o, w->at[i].file, w->at[i].line);
-        put(o, "\n");
-    }
+    for (uint32_t i = 0; w && i < w->n; i++) put_level(o, &w->at[i]);
     if (w && w->more) put(o, "  (and %" PRIu32 " more)\n", w->more);
 }
 

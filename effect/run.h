@@ -54,6 +54,8 @@ typedef struct run {
     uint64_t n_failures;  /* ever */
     tree *tree;
     uint64_t tree_lost;   /* without memory */
+    level pending[LEVELS_MOST]; /* of an effect value that failed: what was to be done with its value, innermost first */
+    size_t n_pending;     /* and those that found no room */
 } run;
 
 /* A value of the program's environment. */
@@ -78,6 +80,9 @@ struct weft_result {
 run *weft__run_new(const weft_site *program, bool trace);
 run *weft__run_keep(run *r);
 void weft__run_drop(run *r);
+
+/* For want of memory for another one. */
+weft_result *weft__result_lost(void);
 
 /* A store for the first fiber of r; the rest by inheritance.  NULL: no memory. */
 store *weft__store_new(run *r, uint64_t seed);

@@ -3,8 +3,8 @@
  *   C1  set before the fiber starts, constant until it has ended; so whoever runs a child of its may read it
  *   C2  a spawned fiber has one of its own, made by `inherit` of its spawner's; it goes with the fiber's block
  *   C3  a forked child is part of its fiber, taken by another worker or not: it has its parent's
- *   C4  so is a body with a stack of its own (sched/coro.h); but that may go on when the fiber does, or has ended, so it is lent
- *       what the fiber carries until it ends
+ *   C4  so is a body with a stack of its own (sched/coro.h); but that may go on when the fiber does, or has ended, so it is
+ *       lent what the fiber carries until it ends
  *
  * A fiber without one, and what it spawns, pays a load for each spawn and each failure.
  * Rejected: fiber-locals (weft/local.h), a list that is searched: what is read for each effect is found at once.

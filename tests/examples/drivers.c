@@ -103,8 +103,10 @@ int main(void) {
     weft_result_free(r);
 
     /* Another meaning for one effect: a handler after the preset, which sees it first. */
-    r = weft_run_sync(greet, WEFT_WITH(WEFT_ENV(WEFT_BIND(name, "World")),
-                                       WEFT_HANDLERS(WEFT_SYNC_PRESET, WEFT_SHARED_HANDLER("> ", WEFT_TAIL(weft_tell, shout)))), 3);
+    weft_handler handlers[] = {WEFT_SYNC_PRESET, WEFT_SHARED_HANDLER("> ", WEFT_TAIL(weft_tell, shout))};
+    const weft_run_with *loud = WEFT_WITH(.handlers = handlers, .n_handlers = sizeof handlers / sizeof *handlers,
+                                          WEFT_ENV(WEFT_BIND(name, "World")));
+    r = weft_run_sync(greet, loud, 3);
     printf("in the log: %zu\n", weft_result_log(r)->n);
     weft_result_free(r);
 

@@ -159,6 +159,14 @@ static void runs_failing(void) {
     looks_at(weft_run_inside(fails_in_child, NULL, 322), 322);
 }
 
+WEFT_EFF(eff_int, int);
+static void runs_values(void) {
+    eff_int well = weft_eff_call(eff_int, tells, 1);
+    eff_int ill = weft_eff_call(eff_int, fails_as, 325);
+    looks_at(weft_run_inside_eff(well, WITH(.trace = true)), 0);
+    looks_at(weft_run_inside_eff(ill, WITH(.trace = true)), 325);
+}
+
 static void sync_and_async(unsigned workers) {
     looks_at(weft_run_sync(fails_in_child, WITH(.clock = WEFT_CLOCK_AUTO), 323), 323);
     looks_at(weft_run_async(fails_in_child, WITH(.clock = WEFT_CLOCK_AUTO, .workers = workers), 324), 324);
@@ -170,6 +178,7 @@ const scenario driver_scenarios[] = {
     {"program", runs_all, NULL},
     {"program_traced", runs_traced, NULL},
     {"program_failing", runs_failing, NULL},
+    {"program_value", runs_values, NULL},
     {"sync_and_async", NULL, sync_and_async},
     {NULL, NULL, NULL},
 };

@@ -27,9 +27,9 @@ echo "$names" | grep -q ' weft_version' || complain "$shared does not export wef
 # What is shared between .c files stays inside, but for what inline code in public headers needs.
 headers=$(cat "$root"/*/include/weft/*.h)
 for name in $(echo "$names" | awk '$(NF-1) != "A" { sub(/@.*/, "", $NF); print $NF }'); do
-    made=$name
-    case $name in *_effect | *_key | *_state) made=${name%_*} ;; esac # objects that a macro of a header makes of that name
-    echo "$headers" | grep -qw -e "$name" -e "$made" || complain "$name is exported, but no public header has it"
+    made_of=$name # a macro of a header makes objects of a name
+    case $name in *_effect | *_key | *_state) made_of=${name%_*} ;; esac
+    echo "$headers" | grep -qw "$name\|$made_of" || complain "$name is exported, but no public header has it"
 done
 
 # What a header promises is exported.  The slow halves of fork and join have other names on other processors and compilers.

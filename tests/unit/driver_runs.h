@@ -1,5 +1,5 @@
-/* A program under every driver: the deterministic one in order and by seeds, the parallel one with one to three workers, and many
- * schedules of the deterministic executor, searched.
+/* A program under every driver: the deterministic one in order and by seeds, the parallel one with one to three workers, and
+ * many schedules of the deterministic executor, searched.
  *
  * Time is virtual (it stands still while anything can run), so each time is exact.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */

@@ -259,8 +259,8 @@ static void counted_two(weft_result *r) {
     heard = 0;
 }
 TEST(d_g_or_prepended) {
-    UNDER_ALL(counted_two, with_logging,
-              WEFT_WITH(WEFT_HANDLERS(WEFT_SHARED_HANDLER(&heard, WEFT_TAIL(custom_log, on_custom_count)), WEFT_ASYNC_PRESET)), 3);
+    const weft_handler handlers[] = {WEFT_SHARED_HANDLER(&heard, WEFT_TAIL(custom_log, on_custom_count)), WEFT_ASYNC_PRESET};
+    UNDER_ALL(counted_two, with_logging, WEFT_WITH(.handlers = handlers, .n_handlers = sizeof handlers / sizeof *handlers), 3);
 }
 
 static void unknown(weft_result *r) {
@@ -335,5 +335,61 @@ static int cancels(int n) {
 }
 static void went_on(weft_result *r) { CHECK_EQ(VALUE(r, cancels), 3); }
 TEST(d_i_who_waits_for_a_cancelled_task_is_told_and_goes_on) { UNDER_ALL(went_on, cancels, WEFT_WITH(0), 3); }
+
+/* ---- the same of effect values ------------------------------------------------------------------------------- */
+
+WEFT_EFF(eff_long, long);
+
+static long plus_one(long n);
+WEFT_TASK(plus_one, long, long);
+static long plus_one(long n) {
+    long c = 0;
+    weft_must(weft_do_get(counter, &c));
+    weft_must(weft_do_put(counter, c + n));
+    weft_do_tell("%ld", c + n);
+    return c + n;
+}
+static eff_long once_more(weft_eff_arena *a, long n);
+WEFT_EFF_NEXT(once_more, eff_long, long);
+static eff_long once_more(weft_eff_arena *a, long n) {
+    return weft_eff_keep(eff_long, a, weft_eff_call(eff_long, plus_one, n));
+}
+
+static void doubled(weft_result *r) {
+    long v = 0, final = 0;
+    char wrong = 0;
+    CHECK(weft_ok(weft_result_value_eff(r, &v)));
+    CHECK_EQ(v, 4);
+    CHECK(weft_ok(weft_result_get(r, counter, &final)) && final == 4);
+    CHECK_EQ(weft_result_log(r)->n, 2);
+    CHECK_EQ(weft_result_value_eff(r, &wrong).code, WEFT_E_INVALID);
+}
+static void failed_inside(weft_result *r) {
+    CHECK_EQ(weft_result_error(r).code, WEFT_E_MISSING);
+    weft_result_continuation(r, text, sizeof text);
+    CHECK(says("plus_one") && says("flat_map") && says("handler 'state'"));
+}
+#define UNDER_BOTH(check, e, with)                                                           \
+    do {                                                                                     \
+        for (int sync_ = 0; sync_ < 2; sync_++) {                                            \
+            weft_result *r_ = sync_ ? weft_run_sync_eff(e, with) : weft_run_async_eff(e, with); \
+            note_result(sync_ ? "sync" : "async", r_);                                       \
+            check(r_);                                                                       \
+            weft_result_free(r_);                                                            \
+        }                                                                                    \
+        WEFT_TEST(t, .runs = 20) {                                                           \
+            weft_result *r_ = weft_run_inside_eff(e, with);                                  \
+            check(r_);                                                                       \
+            weft_result_free(r_);                                                            \
+        }                                                                                    \
+    } while (0)
+TEST(effect_values_are_run_by_drivers_too) {
+    eff_long e = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, plus_one, 1), once_more);
+    UNDER_BOTH(doubled, e, WEFT_WITH(WEFT_STORE(WEFT_SET(counter, 1)), .workers = 2));
+}
+TEST(what_was_pending_in_an_effect_value_is_part_of_the_continuation) {
+    eff_long e = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, plus_one, 1), once_more);
+    UNDER_BOTH(failed_inside, e, WEFT_WITH(.workers = 2));
+}
 
 TEST_MAIN

@@ -145,7 +145,8 @@ static int hammers(int n) {
 TEST(nothing_is_lost_on_several_workers) {
     for (int i = 0; i < 20; i++) {
         long v = 0;
-        weft_result *r = weft_run_async(hammers, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0), WEFT_SET(other, 0)), .workers = 3), 7);
+        const weft_run_with *with = WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0), WEFT_SET(other, 0)), .workers = 3);
+        weft_result *r = weft_run_async(hammers, with, 7);
         ended_well(r);
         CHECK(weft_ok(weft_result_get(r, number, &v)));
         CHECK_EQ(v, 128 * 200);

@@ -24,6 +24,7 @@
 #define WEFT_DRIVER_H
 
 #include <weft/builtin.h>
+#include <weft/eff.h>
 #include <weft/runtime.h>
 
 WEFT_BEGIN_C
@@ -54,7 +55,8 @@ typedef struct weft_run_with {
     void *hook_arg;
 } weft_run_with;
 
-/* WEFT_WITH(fields...), among them WEFT_HANDLERS(handlers...), WEFT_ENV(bindings...), WEFT_STORE(settings...): the second argument of a driver. */
+/* WEFT_WITH(fields...), among them WEFT_HANDLERS(handlers...), WEFT_ENV(bindings...), WEFT_STORE(settings...): the second
+ * argument of a driver. */
 #define WEFT_WITH(...) (&(const weft_run_with){__VA_ARGS__})
 #define WEFT_HANDLERS(...)                                                                   \
     .handlers = (const weft_handler[]){__VA_ARGS__},                                         \
@@ -76,6 +78,13 @@ typedef struct weft_result weft_result;
 #define weft_run_async(name, with, ...) WEFT__DRIVE(WEFT__ASYNC, name, with, __VA_ARGS__)
 #define weft_run_inside(name, with, ...) WEFT__DRIVE(WEFT__INSIDE, name, with, __VA_ARGS__)
 
+/* weft_result *weft_run_sync_eff(E e, const weft_run_with *with), _async_eff, _inside_eff
+ * The same for an effect value (weft/eff.h), whose functions and tasks perform effects.  What was pending in it when it
+ * failed is part of the result's continuation. */
+#define weft_run_sync_eff(e, with) WEFT__DRIVE_EFF(WEFT__SYNC, e, with)
+#define weft_run_async_eff(e, with) WEFT__DRIVE_EFF(WEFT__ASYNC, e, with)
+#define weft_run_inside_eff(e, with) WEFT__DRIVE_EFF(WEFT__INSIDE, e, with)
+
 /* ---- results: all below [any thread] [never suspends] -------------------------------------------------- */
 
 WEFT_API bool weft_result_is_ok(const weft_result *r);
@@ -87,6 +96,9 @@ WEFT_API weft_exit weft_result_error(const weft_result *r);
  * ok: the program's value.  Else the error, and *to is not touched.  WEFT_E_INVALID: the result is not of this task. */
 #define weft_result_value(r, name, to) \
     weft__result_value((r), #name, sizeof(name##_out), (name##_out *){to})
+
+/* weft_exit weft_result_value_eff(r, T *to): that of an effect value. */
+#define weft_result_value_eff(r, to) weft__result_value((r), 0, sizeof *(to), (to))
 
 /* weft_exit weft_result_get(r, key, key_value *to)
  * What the program's fiber had in its store at the end.  {FAIL, WEFT_E_MISSING}: nothing. */
@@ -126,6 +138,14 @@ enum { WEFT__SYNC, WEFT__ASYNC, WEFT__INSIDE };
                                     sizeof(name##_out), 0};                                  \
         weft__drive(how, (with), &weft_b_);                                                  \
     })
+#define WEFT__DRIVE_EFF(how, e, with)                                                        \
+    __extension__({                                                                          \
+        static const weft_site weft_site_ = {weft__eff_program, "effect", __FILE__, __LINE__}; \
+        __typeof__(e) weft_e_ = (e);                                                         \
+        weft__drive_eff(how, (with), weft_e_.ref, sizeof *weft_e_.ty, &weft_site_);          \
+    })
+WEFT_API void weft__eff_program(weft_task *task, weft_head head);
+WEFT_API weft_result *weft__drive_eff(int how, const weft_run_with *with, uintptr_t ref, size_t bytes, const weft_site *site);
 WEFT_API weft_result *weft__drive(int how, const weft_run_with *with, const weft__body *program);
 WEFT_API weft_exit weft__result_value(const weft_result *r, const char *name, size_t bytes, void *to);
 WEFT_API weft_exit weft__result_ask(const weft_result *r, const weft_effect *key, void *to);
