@@ -58,7 +58,7 @@ EFF_INLINE weft_eff_arena *turn(eff_run *r, const uintptr_t *top) {
 
 uintptr_t weft__eff_next(eff_run *r, weft__eff_fn *fn, const void *in, const void *with) {
     eff_ref next = 0;
-    if (eff_arena_empty(r->arena)) mark(r, r->top);
+    if (eff_arena_empty(r->arena) || all_over(r, r->top)) mark(r, r->top); /* what it keeps may be named from here on */
     r->arena->now = r->w;
     fn(r->arena, in, with, &next);
     if (eff_ill(r)) return weft__eff_said(r);
@@ -167,7 +167,7 @@ EFF_INLINE eff_ref run_nexts(eff_run *r, const weft_eff_node *n, unsigned *at, c
     char *v = r->v, *w = r->w, *x;
     eff_ref next;
     unsigned i = *at;
-    if (eff_arena_empty(a)) mark(r, top);
+    if (eff_arena_empty(a) || all_over(r, top)) mark(r, top);
     do {
         if (i + 1 >= count) { /* nothing else needs n */
             old = turn(r, top);

@@ -619,4 +619,24 @@ BOTH(no_memory_for_frames_is_a_failure_and_finalizers_run) {
     weft_eff_arena_close(&b);
 }
 
+/* Each keeps what it returns in the run's arena: the first from high on the stack, the second from further down, the third while
+ * what the second returned is pending. */
+static eff_long keeps(weft_eff_arena *a, long n, const int *unused);
+WEFT_EFF_NEXT_WITH(keeps, eff_long, long, int);
+static eff_long keeps(weft_eff_arena *a, long n, const int *unused) {
+    (void)unused;
+    return weft_eff_keep(eff_long, a, weft_eff_call(eff_long, twice, n));
+}
+static eff_long keeps_more(weft_eff_arena *a, long n, const int *unused);
+WEFT_EFF_NEXT_WITH(keeps_more, eff_long, long, int);
+static eff_long keeps_more(weft_eff_arena *a, long n, const int *unused) {
+    (void)unused;
+    eff_long in_turn = weft_eff_flat_map_with(eff_long, weft_eff_call(eff_long, twice, n), keeps, 0);
+    return weft_eff_keep(eff_long, a, weft_eff_map_with(eff_long, in_turn, scale, 0.5));
+}
+BOTH(what_a_function_returned_lives_while_any_of_it_is_pending) {
+    eff_long high = weft_eff_tap_with(eff_long, SUCCEED(3), keeps, 0);
+    CHECK_LONG(weft_eff_tap_with(eff_long, high, keeps_more, 0), 3);
+}
+
 TEST_MAIN
