@@ -121,33 +121,37 @@ static bool prepare(eff_run *r, const weft_eff_node *n, eff_ref ref) {
 
 /* Of registers. */
 EFF_INLINE bool run_words(eff_run *r, const weft_eff_node *n, unsigned i) {
-    const weft__eff_step *fn = eff_functions(n);
+    const weft__eff_step *all = eff_functions(n), *fn = all + i, *const end = all + n->count;
     const weft_exit *const said = r->said;
     const uint16_t *const told = r->told;
+    const unsigned depth = r->depth;
     uint64_t word;
     memcpy(&word, r->v, sizeof word);
     do {
-        word = fn[i].word(word);
-        if (WEFT_UNLIKELY(said->tag != WEFT_EXIT_OK) || WEFT_UNLIKELY(*told <= r->depth)) {
-            step_ended_ill(r, n, i);
+        word = fn->word(word);
+        if (WEFT_UNLIKELY((said->tag != WEFT_EXIT_OK) | (*told <= depth))) {
+            step_ended_ill(r, n, (unsigned)(fn - all));
             return false;
         }
-    } while (++i < n->count);
+    } while (++fn != end);
     memcpy(r->v, &word, sizeof word);
-    r->budget -= (int32_t)i;
+    r->budget -= n->count;
     return true;
 }
 
 EFF_INLINE bool run_maps(eff_run *r, const weft_eff_node *n, unsigned i) {
     const weft__eff_step *fn = eff_functions(n);
+    char *v = r->v, *w = r->w, *x;
     do {
-        fn[i].each(r->v, r->w, 0);
-        eff_swap(r);
+        fn[i].each(v, w, 0);
+        x = v, v = w, w = x;
         if (eff_ill(r)) {
             step_ended_ill(r, n, i);
             return false;
         }
     } while (++i < n->count);
+    r->v = v;
+    r->w = w;
     r->budget -= (int32_t)i;
     return true;
 }
@@ -172,7 +176,7 @@ EFF_INLINE eff_ref run_nexts(eff_run *r, const weft_eff_node *n, unsigned *at, c
         next = 0;
         a->now = w;
         if (WEFT_LIKELY(count)) {
-            __builtin_prefetch(&fn[i + 32]);
+            __builtin_prefetch(&fn[i + 96]);
             fn[i].next(a, v, NULL, &next);
         } else {
             n->u.next.fn(a, v, n->u.next.with, &next);

@@ -155,7 +155,9 @@ WEFT_EFF(weft_eff_pointer, void *);
  * WEFT_EFF_NEXT_WITH(name, E, In, With);
  * Makes the function `E name(weft_eff_arena *a, In)`, or `E name(weft_eff_arena *a, In, const With *)`, declared before, one
  * that flat_map and others call.  What it returns lies in the arena it is handed (weft_eff_keep), or lives elsewhere.  That arena
- * is the run's: what is kept there is over when nothing that is pending in the run is made of it any more. */
+ * is the run's: what is kept there is over when nothing that is pending in the run is made of it any more.  The run knows what
+ * effects are made of, but not what is in closures and values: an effect that is handed on in one of these belongs in an arena
+ * of the program's. */
 #define WEFT_EFF_NEXT(name, E, In) WEFT__EFF_NEXT(name, E, In, weft_unit, name(weft_a_, *(const In *)weft_in_))
 #define WEFT_EFF_NEXT_WITH(name, E, In, With)                                                \
     WEFT__EFF_NEXT(name, E, In, With, name(weft_a_, *(const In *)weft_in_, (const With *)weft_with_))
