@@ -44,6 +44,7 @@ typedef struct build {
     size_t n;
     spin lock;           /* `acquired` */
     layer_step *acquired;
+    weft_exit end;       /* of its releases: has a reference */
     weft_binding *list;  /* what the last step gives */
     layer_step steps[];
 } build;

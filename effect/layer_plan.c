@@ -135,6 +135,7 @@ weft_exit weft__layer_plan(const weft_layer *l, build **out) {
 
 void weft__build_free(build *b) {
     for (size_t i = 0; i < b->n; i++) weft__cause_drop(b->steps[i].exit.cause);
+    weft__cause_drop(b->end.cause);
     weft__heap_free(b, b->bytes);
 }
 
