@@ -1,8 +1,8 @@
 /* effect/eff_env.c -- effects and the environment.
  *
- * What an effect is provided with is a bracket (effect/env.h) that lies on the heap: the frames of effects lie there, too.  It is entered
- * and left by the run's own fiber, last in first out, as the frames are.
- * SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * What an effect is provided with is a bracket (effect/env.h) that lies on the heap: the frames of effects lie there, too.
+ * It is entered and left by the run's own fiber, last in first out, as the frames are. SPDX-License-Identifier: Apache-2.0
+ * OR MIT */
 #include <weft/eff_env.h>
 #include "alloc/heap.h"
 #include "effect/env.h"
@@ -32,8 +32,8 @@ weft_exit weft__eff_local_enter(void *values, void **state) {
     const weft_built *v = values;
     for (size_t i = 0; i < v->n; i++)
         if (!v->list || !v->list[i].key || !(v->list[i].value || v->list[i].make))
-            return FAILED(WEFT_E_INVALID, "weft_eff_local: a binding has no key, or neither value nor function; make bindings with "
-                                          "WEFT_BIND or WEFT_BIND_LAZY");
+            return FAILED(WEFT_E_INVALID, "weft_eff_local: a binding has no key, or neither value nor function; make bindings "
+                                          "with WEFT_BIND or WEFT_BIND_LAZY");
     size_t bytes = sizeof(local) + weft__provide_room(v->list, v->n);
     local *l = weft__heap_alloc(bytes, 16);
     if (!l) return FAILED(WEFT_E_NOMEM, "weft_eff_local: no memory for what is provided");

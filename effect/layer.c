@@ -61,7 +61,9 @@ static weft_exit acquire(build *b, layer_step *s) {
 
 static weft_exit release(build *b, layer_step *s) {
     weft_exit late = success, e = success;
-    WEFT_SCOPE(inside, &late, .shield = true, .timeout = s->layer->budget, .name = "release") e = call_seeing(b, s, call_release);
+    WEFT_SCOPE(inside, &late, .shield = true, .timeout = s->layer->budget, .name = "release") {
+        e = call_seeing(b, s, call_release);
+    }
     if (weft_ok(late) || late.tag == WEFT_EXIT_INTERRUPT) return e; /* that the build itself is stopped is no news */
     weft__cause_drop(e.cause);
     if (late.code == WEFT_E_TIMEOUT) return FAILED(WEFT_E_TIMEOUT, "the release of a layer exceeded its budget");
@@ -117,8 +119,8 @@ static weft_exit build_at_once(build *b, const weft_layer *l, const seen *sees) 
     static const weft_site site = {weft__branch_run, "build_part", __FILE__, __LINE__};
     for (size_t i = 0; i < l->n; i++) {
         calls[i] = build_part__with((part){b, weft__layer_step(b, l->of[i]), sees});
-        branches[i] = weft__branch(&site, build_part__run, &calls[i].task, NULL, NULL, sizeof *calls, offsetof(build_part_task, io),
-                                   sizeof(int));
+        branches[i] = weft__branch(&site, build_part__run, &calls[i].task, NULL, NULL, sizeof *calls,
+                                   offsetof(build_part_task, io), sizeof(int));
     }
     weft_exit settled = weft_settle_of(NULL, branches, l->n), e = exit_of_all(b, l);
     return weft_ok(e) ? own(thread_fiber(), settled) : e; /* stopped before one began; or what one spawned failed */
