@@ -114,7 +114,10 @@ static uintptr_t enter(eff_run *r, eff_guard *g) {
     p->by = *(const weft_eff_provider *)g->f.n.u.leaf.with;
     p->state = NULL;
     weft_exit e = outcome(r, p->by.enter(p->by.arg, &p->state));
-    if (WEFT_LIKELY(weft_ok(e))) return g->f.n.a;
+    if (WEFT_LIKELY(weft_ok(e))) {
+        if (p->by.bracket) moved(r);
+        return g->f.n.a;
+    }
     eff_pop(r, &g->f);
     return eff_fail(r, e);
 }
@@ -122,9 +125,12 @@ static uintptr_t enter(eff_run *r, eff_guard *g) {
 static uintptr_t leave(eff_run *r, eff_guard *g) {
     provided *p = (provided *)(void *)g->value;
     weft_exit e = r->exit;
-    mask_begin(r, g, false);
+    if (!p->by.bracket) mask_begin(r, g, false);
     weft_exit x = outcome(r, p->by.leave(p->by.arg, p->state, e));
-    mask_end(r, g);
+    if (p->by.bracket)
+        moved(r);
+    else
+        mask_end(r, g);
     eff_pop(r, &g->f);
     return go_on(r, e, x);
 }

@@ -43,8 +43,8 @@ weft__provided *weft__provide_begin_in(void *room, const weft__evidence *outer, 
 static void leave_region(weft__region *r, fiber *f) {
     if (WEFT_LIKELY(weft__region_untouched(r, &f->pub))) return weft__region_leave(r, &f->pub);
     if (f->pub.head != &r->mark)
-        weft__misuse("what a value was provided for ended with a forked child, or an inner scope or mask, outstanding; join it, or "
-                     "end it, before");
+        weft__misuse("what a value was provided for ended with a forked child, or an inner scope or mask, outstanding; join "
+                     "it, or end it, before");
     if (atom_load_acq(&r->node.state) & NODE_HELD) weft__release_held(f, &r->node);
     const weft_cause *why = r->node.why;
     weft__region_end(r, f);
@@ -118,8 +118,8 @@ static weft_exit run_on_fiber(weft__provided *p, const weft__body *b) {
 
 weft_exit weft__provide(const weft_binding *list, size_t n, const weft__body *b) {
     if (!is_good(list, n))
-        return FAILED(WEFT_E_INVALID, "weft_provide_list: a binding has no key, or neither value nor function; make bindings with "
-                                      "WEFT_BIND or WEFT_BIND_LAZY");
+        return FAILED(WEFT_E_INVALID, "weft_provide_list: a binding has no key, or neither value nor function; make bindings "
+                                      "with WEFT_BIND or WEFT_BIND_LAZY");
     char *room = __builtin_alloca(weft__provide_room(list, n) + 16);
     weft__provided *p = weft__provide_begin(room + (-(uintptr_t)room & 15), list, n);
     weft_exit e = success;
@@ -151,7 +151,7 @@ weft_exit weft__env_call(weft_exit (*fn)(void *arg), void *arg) {
         weft__cause_keep(e.cause);
     } else {
         weft__said_to(outer);
-        if (e.cause == said.cause) said.cause = NULL; /* a plain thread has what it is returned, but for what is lent by `said` */
+        if (e.cause == said.cause) said.cause = NULL; /* lent by `said`; anything else a plain thread has already */
     }
     if (weft_ok(e)) return said;
     weft__cause_drop(said.cause);

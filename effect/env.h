@@ -6,9 +6,9 @@
  *   V1  an entry's value lies where its binding's does, which outlives the bracket; a copy's in the copy
  *   V2  what is made later (effect/lazy.c) is counted: by the bracket, and by each copy
  *
- * Rejected: a map with reference counts that is copied at each provide (an allocation, and a search at each read); a value in the
- * entry itself (readers would have to know its size before they know where it is).
- * SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * Rejected: a map with reference counts that is copied at each provide (an allocation, and a search at each read); a value
+ * in the entry itself (readers would have to know its size before they know where it is). SPDX-License-Identifier:
+ * Apache-2.0 OR MIT */
 #ifndef WEFT_EFFECT_ENV_H
 #define WEFT_EFFECT_ENV_H
 

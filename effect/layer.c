@@ -3,6 +3,7 @@
 #include "effect/layer.h"
 #include "alloc/atomic.h"
 #include "effect/env.h"
+#include "effect/scope.h"
 #include "sched/cancel.h"
 #include "sched/cause.h"
 #include "sched/exit.h"
@@ -60,7 +61,9 @@ static weft_exit acquire(build *b, layer_step *s) {
 
 static weft_exit release(build *b, layer_step *s) {
     weft_exit late = success, e = success;
-    WEFT_SCOPE(inside, &late, .shield = true, .timeout = s->layer->budget, .name = "release") e = call_seeing(b, s, call_release);
+    WEFT_SCOPE(inside, &late, .shield = true, .timeout = s->layer->budget, .name = "release") {
+        e = call_seeing(b, s, call_release);
+    }
     if (weft_ok(late) || late.tag == WEFT_EXIT_INTERRUPT) return e; /* that the build itself is stopped is no news */
     weft__cause_drop(e.cause);
     if (late.code == WEFT_E_TIMEOUT) return FAILED(WEFT_E_TIMEOUT, "the release of a layer exceeded its budget");
@@ -116,8 +119,8 @@ static weft_exit build_at_once(build *b, const weft_layer *l, const seen *sees) 
     static const weft_site site = {weft__branch_run, "build_part", __FILE__, __LINE__};
     for (size_t i = 0; i < l->n; i++) {
         calls[i] = build_part__with((part){b, weft__layer_step(b, l->of[i]), sees});
-        branches[i] = weft__branch(&site, build_part__run, &calls[i].task, NULL, NULL, sizeof *calls, offsetof(build_part_task, io),
-                                   sizeof(int));
+        branches[i] = weft__branch(&site, build_part__run, &calls[i].task, NULL, NULL, sizeof *calls,
+                                   offsetof(build_part_task, io), sizeof(int));
     }
     weft_exit settled = weft_settle_of(NULL, branches, l->n), e = exit_of_all(b, l);
     return weft_ok(e) ? own(thread_fiber(), settled) : e; /* stopped before one began; or what one spawned failed */
@@ -172,25 +175,32 @@ static weft_exit build_step(build *b, layer_step *s, const seen *sees) {
 
 /* ---- builds -------------------------------------------------------------------------------------------- */
 
+/* The exit is lent by the block, which goes afterwards. */
 static weft_exit end_build(void *arg) {
     build *b = arg;
-    fiber *f = thread_fiber();
-    weft_exit e = release_all(b);
+    return b->end = release_all(b);
+}
+
+static weft_exit free_build(void *arg) {
+    weft__build_free(arg);
+    return success;
+}
+
+/* False: no memory. */
+static bool belongs_to(weft_scope *s, build *b) {
+    if (weft_defer(s, free_build, b, 0) == WEFT_OK) return weft_defer(s, end_build, b, 0) == WEFT_OK;
     weft__build_free(b);
-    return weft_ok(e) || !f ? e : weft__hold_own(f, e);
+    return false;
 }
 
 weft_exit weft_layer_build(weft_scope *s, const weft_layer *l, weft_built *built) {
     fiber *f = thread_fiber();
     build *b;
-    if (s->ended == WEFT__OVER || atom_load_acq(&s->region.node.state) & NODE_CLOSED)
-        return FAILED(WEFT_E_ENDED, "weft_layer_build: the scope is closed");
+    if (weft__scope_is_closed(s)) return FAILED(WEFT_E_ENDED, "weft_layer_build: the scope is closed");
     weft_exit e = weft__layer_plan(l, &b);
     if (!weft_ok(e)) return e;
-    if (weft_defer(s, end_build, b, 0) != WEFT_OK) {
-        weft__build_free(b);
+    if (!belongs_to(s, b))
         return FAILED(WEFT_E_NOMEM, "weft_layer_build: no memory to register the release; nothing was acquired");
-    }
     layer_step *root = &b->steps[b->n - 1];
     e = build_step(b, root, NULL);
     if (weft_ok(e)) e = look(); /* acquires noticed nothing */

@@ -1,15 +1,15 @@
 /* effect/layer.h -- a build: what is known of each layer in it.
  *
- * A plan (effect/layer_plan.c) walks the layers before anything is acquired: it refuses circles, counts, and makes one block for all
- * that the build will need, so that nothing but an acquire can fail later.  Steps lie in it in an order in which each comes after
- * what it needs.
+ * A plan (effect/layer_plan.c) walks the layers before anything is acquired: it refuses circles, counts, and makes one block
+ * for all that the build will need, so that nothing but an acquire can fail later.  Steps lie in it in an order in which each
+ * comes after what it needs.
  *
  * A step is built once, by who comes first; others wait for it:
  *
  *   NEW --who builds it, compare-and-swap--> CLAIMED --the same, exit written, promise completed--> done
  *
  *   B1  who waits for a step waits for something further down in a graph without circles: so some step can always go on
- *   B2  acquired steps are on a list, newest first, in the order in which their acquires ended: an order in which releasing is right
+ *   B2  acquired steps are on a list, newest first, in the order their acquires ended in: releasing in this order is right
  *   B3  `sees` of a step is written by who builds it, before its acquire; release reads it again
  *
  * Rejected: a map from keys to values that each step copies and extends (what a layer gives follows from the layers alone);
@@ -44,6 +44,7 @@ typedef struct build {
     size_t n;
     spin lock;           /* `acquired` */
     layer_step *acquired;
+    weft_exit end;       /* of its releases: has a reference */
     weft_binding *list;  /* what the last step gives */
     layer_step steps[];
 } build;

@@ -55,7 +55,8 @@ static bool is_good(const weft_layer *l) {
 static size_t print_way(const path *at, const weft_layer *first, char *text, size_t bytes) {
     size_t n = at->layer == first ? 0 : print_way(at->outer, first, text, bytes);
     if (n >= bytes) return n;
-    return n + (size_t)snprintf(text + n, bytes - n, "'%s' (%s:%d) needs ", layer_name(at->layer), at->layer->at.file, at->layer->at.line);
+    weft_place place = at->layer->at;
+    return n + (size_t)snprintf(text + n, bytes - n, "'%s' (%s:%d) needs ", layer_name(at->layer), place.file, place.line);
 }
 
 static weft_exit circle(const path *at, const weft_layer *first) {
@@ -77,14 +78,14 @@ static bool is_above(const path *at, const weft_layer *l) {
 
 static weft_exit walk(plan *p, const weft_layer *l, const path *outer) {
     if (!is_good(l))
-        return FAILED(WEFT_E_INVALID, "weft_layer_build: a layer is NULL, or has neither value nor acquire; make layers with WEFT_LAYER, "
-                                      "weft_layer_plus and weft_layer_both");
+        return FAILED(WEFT_E_INVALID, "weft_layer_build: a layer is NULL, or has neither value nor acquire; make layers with "
+                                      "WEFT_LAYER, weft_layer_plus and weft_layer_both");
     if (is_above(outer, l)) return circle(outer, l);
     if (is_planned(p, l)) return success;
     const path here = {l, outer, outer ? outer->depth + 1 : 1};
     if (here.depth > WEFT_LAYER_DEPTH_MAX)
-        return FAILED(WEFT_E_LIMIT, "weft_layer_build: layers are nested deeper than WEFT_LAYER_DEPTH_MAX; give weft_layer_plus and "
-                                    "weft_layer_both more than two at a time");
+        return FAILED(WEFT_E_LIMIT, "weft_layer_build: layers are nested deeper than WEFT_LAYER_DEPTH_MAX; give "
+                                    "weft_layer_plus and weft_layer_both more than two at a time");
     for (size_t i = 0; i < l->n; i++) {
         weft_exit e = walk(p, l->of[i], &here);
         if (!weft_ok(e)) return e;
@@ -135,6 +136,7 @@ weft_exit weft__layer_plan(const weft_layer *l, build **out) {
 
 void weft__build_free(build *b) {
     for (size_t i = 0; i < b->n; i++) weft__cause_drop(b->steps[i].exit.cause);
+    weft__cause_drop(b->end.cause);
     weft__heap_free(b, b->bytes);
 }
 

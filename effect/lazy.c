@@ -1,11 +1,11 @@
 /* effect/lazy.c -- values of the environment that are made when they are first asked for.
  *
- * Who asks first makes the value, on its own fiber, in the environment the value is provided in, whoever asks: so it does not depend
- * on who does.  Others who ask meanwhile wait (weft_once, which also hands the making on if it fails).
+ * Who asks first makes the value, on its own fiber, in the environment the value is provided in, whoever asks: so it does not
+ * depend on who does.  Others who ask meanwhile wait (weft_once, which also hands the making on if it fails).
  *
- * Cycles.  What makes a value carries a mark in its environment, which its children inherit: so it is known for each who asks, what
- * it is a part of.  An ask from within X for Y is an edge from X to Y, in X's list while it lasts; who would close a circle is told
- * instead of waiting.  All edges are under one lock: they exist only while values are being made.
+ * Cycles.  What makes a value carries a mark in its environment, which its children inherit: so it is known for each who
+ * asks, what it is a part of.  An ask from within X for Y is an edge from X to Y, in X's list while it lasts; who would close
+ * a circle is told instead of waiting.  All edges are under one lock: they exist only while values are being made.
  *
  *   Y1  an edge is in the list before its asker waits or makes; so of the askers of a circle the last one sees all the others
  *   Y2  what makes X holds X: the mark's bracket is around an environment that has X's entry

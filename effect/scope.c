@@ -411,6 +411,8 @@ static void push(weft_scope *s, deferred *d) {
     node_unlock(n);
 }
 
+bool weft__scope_is_closed(weft_scope *s) { return s->ended == WEFT__OVER || has(s, NODE_CLOSED | SCOPE_FINALIZED); }
+
 weft_err weft_defer(weft_scope *s, weft_finalizer_fn *fn, void *arg, weft_duration budget) {
     if (!fn || budget < 0) return WEFT_E_INVALID;
     deferred now = {NULL, fn, arg, budget};

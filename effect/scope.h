@@ -9,4 +9,7 @@
  * held. */
 bool weft__timeout_counts(weft_scope *s, weft_exit e, weft_exit *of_scope);
 
+/* Nothing can be begun in it any more: what is deferred now runs at once. */
+bool weft__scope_is_closed(weft_scope *s);
+
 #endif

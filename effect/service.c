@@ -168,7 +168,8 @@ static weft_exit recorded_read(const weft_console_service *c, char *line, size_t
 }
 
 weft_console_service weft_console_recorded(weft_recording *r, char *buffer, size_t bytes, const char *input) {
-    if (!buffer || !bytes) weft__misuse("weft_console_recorded: there is no buffer to record into; give one of at least a byte");
+    if (!buffer || !bytes)
+        weft__misuse("weft_console_recorded: there is no buffer to record into; give one of at least a byte");
     memset(r, 0, sizeof *r);
     r->text = buffer;
     r->bytes = bytes;

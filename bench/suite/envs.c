@@ -1,5 +1,5 @@
-/* bench/suite/envs.c -- env/read/depth:0, env/read/depth:1000: a value of the environment is read; with a thousand others provided
- * between it and the reader, one inside of the other.
+/* bench/suite/envs.c -- env/read/depth:0, env/read/depth:1000: a value of the environment is read; with a thousand others
+ * provided between it and the reader, one inside of the other.
  *
  * The baseline reads the same value through a pointer that lies in memory.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -63,7 +63,7 @@ static int64_t identity(int64_t n) {
     return n;
 }
 
-const workload env_read_0 = {.name = "env/read/depth:0", .op = "read", .serial = envs_serial_run, .weft = run_flat, .one = READS,
-                             .many = READS, .answer = answer_three, .ops = identity};
+const workload env_read_0 = {.name = "env/read/depth:0", .op = "read", .serial = envs_serial_run, .weft = run_flat,
+                             .one = READS, .many = READS, .answer = answer_three, .ops = identity};
 const workload env_read_1000 = {.name = "env/read/depth:1000", .op = "read", .serial = envs_serial_run, .weft = run_deep,
                                 .one = READS, .many = READS, .answer = answer_three, .ops = identity};

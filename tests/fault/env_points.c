@@ -1,7 +1,7 @@
 /* Scenarios: environment, values made when asked for, layers, services.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fault/driver.h"
-#include <weft/layer.h>
+#include <weft/eff_env.h>
 #include <weft/par.h>
 #include <weft/service.h>
 
@@ -169,6 +169,25 @@ static void layers(void) {
     FINE(e);
 }
 
+/* ---- effects -------------------------------------------------------------------------------------------- */
+
+WEFT_EFF(eff_long, long);
+
+static void effects(void) {
+    const weft_binding list[] = {WEFT_BIND(first, 1), WEFT_BIND(third, 300)};
+    weft_built values = {list, 2};
+    long v = 0;
+    eff_long seen = weft_eff_call(eff_long, looks, 1);
+    if (FINE(weft_run_effect(weft_eff_local(eff_long, weft_eff_ask(eff_long, third), &values), &v))) CHECK_EQ(v, 300);
+    if (FINE(weft_run_effect(weft_eff_local(eff_long, weft_eff_provide_layer(eff_long, seen, &layer_two), &values), &v))) CHECK_EQ(v, 321);
+    weft_exit e = weft_run_effect(weft_eff_provide_layer(eff_long, seen, &layer_bad), &v);
+    CHECK(!weft_ok(e));
+    if (e.code != 300) FINE(e);
+    weft_exit_drop(e);
+    FAILS(weft_run_effect(weft_eff_ask(eff_long, third), &v), WEFT_E_MISSING);
+    CHECK_EQ(in_sight(), 0);
+}
+
 /* ---- services ------------------------------------------------------------------------------------------- */
 
 static void services(void) {
@@ -196,5 +215,5 @@ static void services(void) {
 
 const scenario env_scenarios[] = {
     {"provided", provided, NULL}, {"base", NULL, base},         {"lazies", lazies, NULL},
-    {"layers", layers, NULL},     {"services", services, NULL}, {NULL, NULL, NULL},
+    {"layers", layers, NULL},     {"provided_effects", effects, NULL}, {"services", services, NULL}, {NULL, NULL, NULL},
 };

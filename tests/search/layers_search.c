@@ -1,4 +1,5 @@
-/* Layers at once, and values that are made when asked for, whatever the schedule, whoever fails and whoever is interrupted when:
+/* Layers at once, and values that are made when asked for, whatever the schedule, whoever fails and whoever is interrupted
+ * when:
  *
  *   what was acquired is released once, after all that needed it; a layer is built once in a build; nothing is left when a build
  *   has failed; nobody hangs

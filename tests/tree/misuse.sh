@@ -12,6 +12,7 @@ dirs="-I$root/alloc/include -I$root/sched/include -I$root/effect/include"
 cat > "$work/prelude.h" <<'END'
 #include <weft/continuation.h>
 #include <weft/eff.h>
+#include <weft/eff_env.h>
 #include <weft/continuation.h>
 #include <weft/fiber.h>
 #include <weft/handler.h>
@@ -58,6 +59,9 @@ WEFT_EFFECT(tell, char, long number;);
 static inline weft_exit on_ask(const ask_op *op, long *reply, void *self) { return *reply = op->key ? 1 : 2, (void)self, weft_done; }
 static inline weft_exit on_tell(const tell_op *op, char *reply, void *self) { return (void)op, (void)reply, (void)self, weft_pass; }
 static inline weft_exit ends_tell(const tell_op *op, void *answer, void *self) { return *(long *)answer = op->number, (void)self, weft_done; }
+WEFT_KEY(port, long);
+WEFT_KEY(target, request);
+static inline weft_exit opens(long *value, void *arg) { return *value = 1, (void)arg, weft_done; }
 static inline weft_exit keeps_ask(weft_k k, const ask_op *op, void *answer, void *self) {
     (void)op, (void)self;
     return weft_resume(k, ask, 5, answer);
@@ -133,6 +137,14 @@ body good '
     e = weft_perform(ask, &x, .key = "a");
     e = weft_perform(ask, NULL, "a");
     e = weft_perform(tell, NULL, 1);
+    const weft_binding list[] = {WEFT_BIND(port, 1), WEFT_BIND(target, {.url = "a"}), WEFT_BIND_LAZY(port, opens, NULL)};
+    const weft_layer low = WEFT_LAYER(port, opens, NULL), high = WEFT_LAYER(port, opens, opens, .name = "high", WEFT_NEEDS(&low));
+    request r = {"b", 2};
+    WEFT_PROVIDE(target, r) WEFT_PROVIDE(port, 1) e = weft_env_get(port, &x);
+    WEFT_PROVIDE_LIST(list, 3) x = *weft_env(port);
+    e = weft_provide(port, 3, fetch, &a, .tries = 1);
+    e = weft_provide_list(list, 3, twice, NULL, 1);
+    e = weft_provide_layer(weft_layer_both(weft_layer_plus(&low, &high), &low), twice, &x, 3);
     weft_once once = WEFT_ONCE;
     (void)once;
     (void)x;'
@@ -358,5 +370,34 @@ body resume_reply 'weft_k k = {NULL, 0}; weft_resume(k, ask, "a", NULL);'
 wrong resume_reply "integer"
 body resume_unknown 'weft_k k = {NULL, 0}; weft_resume(k, nobody, 1, NULL);'
 wrong resume_unknown "nobody_"
+
+# ---- the environment ------------------------------------------------------------------------------------------
+association="not compatible with any association|no type compatible|no.*association"
+body env_read 'const int *p = weft_env(port); (void)p;'
+wrong env_read "$pointer"
+body env_get 'int x; weft_env_get(port, &x);'
+wrong env_get "$pointer"
+body env_unknown 'weft_env(nobody);'
+wrong env_unknown "nobody_"
+body bind_value 'const char *s = "80"; const weft_binding b = WEFT_BIND(port, s); (void)b;'
+wrong bind_value "integer"
+body provide_value 'request r = {"a", 1}; WEFT_PROVIDE(port, r) {}'
+wrong provide_value "incompatible type"
+body provide_member 'WEFT_PROVIDE(target, {.nobody = 1}) {}'
+wrong provide_member "no (field|member) named .nobody.|does not refer to any field"
+body provide_result 'answer a; weft_provide(port, 1, twice, &a, 1);'
+wrong provide_result "$pointer"
+top lazy_value 'static weft_exit f(int *v, void *arg) { return (void)v, (void)arg, weft_done; }
+const weft_binding b = WEFT_BIND_LAZY(port, f, NULL);'
+wrong lazy_value "$association"
+top layer_acquire 'static weft_exit f(int *v, void *arg) { return (void)v, (void)arg, weft_done; }
+const weft_layer l = WEFT_LAYER(port, f, NULL);'
+wrong layer_acquire "$association"
+top layer_release 'const weft_layer l = WEFT_LAYER(port, opens, on_ask);'
+wrong layer_release "$association"
+body layer_needs 'const weft_layer l = WEFT_LAYER(port, opens, NULL, WEFT_NEEDS(opens)); (void)l;'
+wrong layer_needs "$pointer"
+body eff_ask_other 'eff_answer e = weft_eff_ask(eff_answer, port); (void)e;'
+wrong eff_ask_other "$pointer"
 
 echo "$checked passed, 0 failed"

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdexcept>
 #include <string>
+#include <weft/env.h>
 #include <weft/errno.h>
 #include <weft/exit.h>
 #include <weft/fiber.h>
@@ -19,6 +20,7 @@
 #include <weft/par.h>
 #include <weft/runtime.h>
 #include <weft/select.h>
+#include <weft/service.h>
 #include <weft/sort.h>
 
 static weft_options on(unsigned workers) {
@@ -370,6 +372,39 @@ static void over_arrays(void *) {
     CHECK_EQ(a[3], 8);
 }
 TEST(loops_and_sorts_in_cxx) { on_each_size(over_arrays, nullptr); }
+
+/* ---- environment -------------------------------------------------------------------------------------- */
+
+struct address {
+    const char *host;
+    int port;
+};
+WEFT_KEY(peer, address);
+WEFT_KEY(limit, int);
+
+static int limited(int n);
+WEFT_TASK(limited, int, int);
+static int limited(int n) {
+    const address *a = weft_env(peer);
+    const int *most = weft_env(limit);
+    return (a ? a->port : 0) + (most ? *most : 0) + n;
+}
+static weft_exit make_limit(int *value, void *) { return *value = 40, weft_done; }
+
+static void environments(void *) {
+    int n = 0;
+    const address a = {"here", 80};
+    CHECK(weft_ok(weft_provide(peer, a, limited, &n, 1)));
+    CHECK_EQ(n, 81);
+    const weft_binding list[] = {WEFT_BIND_LAZY(limit, make_limit, nullptr), {&peer_key, &a, nullptr, nullptr}};
+    CHECK(weft_ok(weft_provide_list(list, 2, limited, &n, 1)));
+    CHECK_EQ(n, 121);
+    CHECK_EQ(weft_env_get(limit, &n).code, WEFT_E_MISSING);
+    weft_random_state state;
+    CHECK(weft_ok(weft_provide(weft_random, weft_random_seeded(&state, 1), limited, &n, 2)));
+    CHECK_EQ(n, 2);
+}
+TEST(the_environment_in_cxx) { on_each_size(environments, nullptr); }
 
 TEST(an_exception_that_escapes_a_task_ends_the_program) {
     EXPECT_DEATH(run_2, (void *)escape_spawned, SIGABRT, "terminate called");

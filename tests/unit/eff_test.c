@@ -394,11 +394,11 @@ static weft_exit goes(void *arg, void *state, weft_exit e) {
 
 BOTH(provide_enters_and_leaves_around_an_effect) {
     int yes = 1, no = 0;
-    CHECK_LONG(weft_eff_provide(eff_long, SUCCEED(4), "layer", &((weft_eff_provider){comes, goes, &yes})), 4);
+    CHECK_LONG(weft_eff_provide(eff_long, SUCCEED(4), "layer", &((weft_eff_provider){comes, goes, &yes, false})), 4);
     CHECK_EQ(marked[1], 10);
-    CHECK_ENDS(weft_eff_provide(eff_long, FAIL(300), "layer", &((weft_eff_provider){comes, goes, &yes})), WEFT_EXIT_FAIL, 300);
+    CHECK_ENDS(weft_eff_provide(eff_long, FAIL(300), "layer", &((weft_eff_provider){comes, goes, &yes, false})), WEFT_EXIT_FAIL, 300);
     CHECK_EQ(marked[3], 10 + WEFT_EXIT_FAIL);
-    CHECK_ENDS(weft_eff_provide(eff_long, SUCCEED(4), "layer", &((weft_eff_provider){comes, goes, &no})), WEFT_EXIT_FAIL, 314);
+    CHECK_ENDS(weft_eff_provide(eff_long, SUCCEED(4), "layer", &((weft_eff_provider){comes, goes, &no, false})), WEFT_EXIT_FAIL, 314);
     CHECK_EQ(marks, 5);
 }
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "support/runs.h"
 #include <stdatomic.h>
+#include <weft/continuation.h>
 #include <weft/env.h>
 #include <weft/par.h>
 #include <weft/promise.h>
@@ -276,6 +277,96 @@ static void outlive(void *arg) {
     weft_drop(g);
 }
 TEST(a_fiber_that_outlives_its_provider_has_the_values_still) { often(WEFT_CLOCK_AUTO, outlive, 30); }
+
+/* ---- handlers ------------------------------------------------------------------------------------------- */
+
+WEFT_EFFECT(held, int, int n;);
+typedef struct holder {
+    weft_k rest;
+} holder;
+static weft_exit on_held(weft_k k, const held_op *op, void *answer, void *self) {
+    CHECK_EQ(the_port(), op->n); /* what is around its handler */
+    *(int *)answer = -1;
+    ((holder *)self)->rest = weft_keep(k);
+    return weft_done;
+}
+static weft_exit on_tail(const held_op *op, int *reply, void *self) {
+    (void)self;
+    *reply = the_port() * 10 + op->n;
+    return weft_done;
+}
+static int is_held(int n);
+WEFT_TASK(is_held, int, int);
+static int is_held(int n) {
+    CHECK_EQ(the_port(), 6);
+    WEFT_PROVIDE(port, 7) {
+        CHECK(weft_ok(weft_perform(held, &n, .n = 6)));
+        CHECK_EQ(the_port(), 7);
+        port_plus_task t;
+        weft_fork(&t, port_plus, 1);
+        CHECK_EQ(weft_join(&t, port_plus), 8);
+    }
+    CHECK_EQ(the_port(), 6);
+    return n;
+}
+typedef holder *holder_ref;
+static int goes_on(holder *h);
+WEFT_TASK(goes_on, int, holder_ref);
+static int goes_on(holder *h) {
+    int n = 0;
+    WEFT_PROVIDE(port, 99) CHECK(weft_ok(weft_resume(h->rest, held, 5, &n)));
+    return n;
+}
+static void with_handlers(void *arg) {
+    int n = 0;
+    holder h;
+    goes_on_fiber f;
+    weft_handler once = WEFT_HANDLER(&h, WEFT_ONESHOT(held, on_held)), tail = WEFT_HANDLER(NULL, WEFT_TAIL(held, on_tail));
+    (void)arg;
+    WEFT_PROVIDE(port, 6) CHECK(weft_ok(weft_handle(&once, is_held, &n, 0)));
+    CHECK_EQ(n, -1);
+    CHECK(weft_ok(weft_spawn(&f, goes_on, &h))); /* the body goes on there, and has what was around its handler */
+    CHECK(weft_ok(weft_await(f, goes_on, &n)));
+    weft_drop(f);
+    CHECK_EQ(n, 5);
+    CHECK_EQ(the_port(), -1);
+    WEFT_PROVIDE(port, 6) CHECK(weft_ok(weft_handle(&tail, is_held, &n, 0)));
+    CHECK_EQ(n, 66);
+}
+TEST(a_clause_sees_what_is_around_its_handler_and_its_body_what_is_around_it) { often(WEFT_CLOCK_AUTO, with_handlers, 20); }
+
+WEFT_EFFECT(stop, int, int n;);
+static weft_exit on_stop(const stop_op *op, void *answer, void *self) {
+    (void)self;
+    CHECK_EQ(the_port(), 6);
+    *(int *)answer = op->n;
+    return weft_done;
+}
+static int stops(int n);
+WEFT_TASK(stops, int, int);
+static int stops(int n) {
+    int out = 0;
+    WEFT_PROVIDE(port, 7) {
+        if (n) return weft_perform(stop, NULL, .n = n).code;
+        weft_exit e = weft_provide(port, 8, stops, &out, 3);
+        CHECK(e.tag == WEFT_EXIT_INTERRUPT);
+        CHECK_EQ(the_port(), 7);
+    }
+    CHECK_EQ(the_port(), 6);
+    return 1;
+}
+static void aborted(void *arg) {
+    int n = 0;
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ABORT(stop, on_stop));
+    (void)arg;
+    WEFT_PROVIDE(port, 6) {
+        CHECK(weft_ok(weft_handle(&h, stops, &n, 0)));
+        CHECK_EQ(n, 3);
+        CHECK_EQ(the_port(), 6);
+        CHECK(weft_ok(weft_checkpoint()));
+    }
+}
+TEST(an_abort_leaves_what_was_provided_on_its_way) { on_clock(WEFT_CLOCK_AUTO, aborted); }
 
 /* ---- the base environment ------------------------------------------------------------------------------- */
 

@@ -307,11 +307,13 @@ typedef weft_exit weft__eff_perform_fn(const void *payload, void *reply);
 
 /* E weft_eff_provide(E, e, const char *name, weft_eff_provider *p)
  * e between enter and leave.  enter may fail, and sets *state if it does not; leave gets it, with e's exit, and nothing
- * interrupts it; what it returns is attached as a finalizer's failure is. */
+ * interrupts it; what it returns is attached as a finalizer's failure is.  bracket: enter has opened a scope, or the like, which leave
+ * ends; then leave is not masked, but masks what needs it itself. */
 typedef struct weft_eff_provider {
     weft_exit (*enter)(void *arg, void **state);
     weft_exit (*leave)(void *arg, void *state, weft_exit e);
     void *arg;
+    bool bracket;
 } weft_eff_provider;
 #define weft_eff_provide(E, e, name, p)                                                      \
     WEFT__EFF_OVER(E, WEFT__EFF_PROVIDE, name, WEFT__EFF_SAME(E, e), .data = sizeof(weft_eff_provider), \

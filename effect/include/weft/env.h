@@ -21,8 +21,8 @@
  * Children see what was provided where they were forked, or spawned, wherever they run.  A value is copied when it is provided;
  * a spawned fiber has a copy of its own, so it may outlive who provided it.  What a value points to is not copied.
  *
- * The base environment of a runtime is what is provided on the plain thread around weft_run, weft_call or weft_spawn: it is in force
- * in there.  Helper threads (weft_offload) see nothing.
+ * The base environment of a runtime is what is provided on the plain thread around weft_run, weft_call or weft_spawn: it is
+ * in force in there.  Helper threads (weft_offload) see nothing.
  *
  *   const weft_binding base[] = {WEFT_BIND(port, 8080), WEFT_BIND(greeting, {.text = "hello", .times = 2})};
  *   WEFT_PROVIDE_LIST(base, 2) weft_run(NULL, body, NULL);
@@ -40,13 +40,14 @@
 WEFT_BEGIN_C
 
 /* WEFT_KEY(name, Type);
- * The key `name`, at file scope, also in a header: the type name_value, and the object name_key, one in a program for each name.
- * Type: complete, copied as memory is, at most 64 KiB. */
+ * The key `name`, at file scope, also in a header: the type name_value, and the object name_key, one in a program for each
+ * name.  Type: complete, copied as memory is, at most 64 KiB. */
 #define WEFT_KEY(name, Type)                                                                 \
     typedef Type name##_value;                                                               \
     typedef weft_exit name##__make(name##_value *value, void *arg);                          \
     WEFT__STATIC_ASSERT(sizeof(name##_value) <= 65536, "provide what is larger by a pointer"); \
-    __attribute__((weak, visibility("default"))) weft_effect name##_key = {0, #name, __FILE__, __LINE__, 0, sizeof(name##_value)}
+    __attribute__((weak, visibility("default"))) weft_effect name##_key = {                  \
+        0, #name, __FILE__, __LINE__, 0, sizeof(name##_value)}
 
 /* ---- reading ------------------------------------------------------------------------------------------- */
 
@@ -56,9 +57,9 @@ WEFT_BEGIN_C
 #define weft_env(name) ((const name##_value *)weft__env_find(&name##_key))
 
 /* weft_exit weft_env_get(name, name_value *value)
- * The same by value: ok, and *value is a copy.  Errors (tag FAIL): WEFT_E_MISSING, with a cause that names the key and this place;
- * for a value that is to be made: what making it failed with, WEFT_E_CYCLE (it is made from itself; the cause has the
- * way round), WEFT_E_NOMEM; the interrupt, while others make it.
+ * The same by value: ok, and *value is a copy.  Errors (tag FAIL): WEFT_E_MISSING, with a cause that names the key and
+ * this place; for a value that is to be made: what making it failed with, WEFT_E_CYCLE (it is made from itself; the cause
+ * has the way round), WEFT_E_NOMEM; the interrupt, while others make it.
  * [any thread] [suspends as weft_env] */
 #define weft_env_get(name, value)                                                            \
     __extension__({                                                                          \
@@ -91,8 +92,8 @@ typedef struct weft_binding {
 #endif
 
 /* weft_exit weft_provide(key, value, name, name_out *out, input...)
- * name(input), a typed task, with value under key.  ok: *out (may be NULL) is its result; else what it said by weft_fail, or the
- * interrupt, if it was stopped.  [any thread] [suspends if the task does] */
+ * name(input), a typed task, with value under key.  ok: *out (may be NULL) is its result; else what it said by weft_fail,
+ * or the interrupt, if it was stopped.  [any thread] [suspends if the task does] */
 #define weft_provide(key_, value_, name, out_, ...)                                          \
     __extension__({                                                                          \
         const key_##_value weft_p_[1] = {value_};                                            \
@@ -116,14 +117,16 @@ typedef struct weft_binding {
 
 /* WEFT_PROVIDE(key, value) { ... }
  * WEFT_PROVIDE_LIST(list, n) { ... }
- * The same for a block, in C.  It may be left in any way, as that of WEFT_SCOPE; `continue` ends the block.  A bracket, as scopes and
- * masks are; what was forked in it is joined in it.  A bad list is a checked misuse. */
+ * The same for a block, in C.  It may be left in any way, as that of WEFT_SCOPE; `continue` ends the block.  A bracket, as
+ * scopes and masks are; what was forked in it is joined in it.  A bad list is a checked misuse. */
 #define WEFT_PROVIDE(key_, ...)                                                              \
     for (const weft_binding weft_l_ = WEFT_BIND(key_, __VA_ARGS__), *weft_a_ = &weft_l_; weft_a_; weft_a_ = NULL) \
     WEFT_PROVIDE_LIST(weft_a_, 1)
 #define WEFT_PROVIDE_LIST(list, n_)                                                          \
-    for (char weft_r_[weft__provide_room((list), (n_))] __attribute__((aligned(16))), *weft_o_ = weft_r_; weft_o_; weft_o_ = NULL) \
-        for (weft__provided *weft_p_ __attribute__((cleanup(weft__provide_left))) = weft__provide_begin(weft_r_, (list), (n_)); \
+    for (char weft_r_[weft__provide_room((list), (n_))] __attribute__((aligned(16))), *weft_o_ = weft_r_; weft_o_; \
+         weft_o_ = NULL)                                                                     \
+        for (weft__provided *weft_p_ __attribute__((cleanup(weft__provide_left))) =          \
+                 weft__provide_begin(weft_r_, (list), (n_));                                 \
              weft_p_; weft_p_ = weft__provide_end(weft_p_))
 
 /* ---- what is there ------------------------------------------------------------------------------------- */
@@ -139,8 +142,8 @@ typedef struct weft_env_entry {
 /* fn for all that is provided for the caller, innermost first.  [any thread] [never suspends, but fn may] */
 WEFT_API void weft_env_each(void (*fn)(const weft_env_entry *entry, void *arg), void *arg);
 
-/* The same as text, a line for each, no end after the last: `port: 4 bytes`, `, made when asked for`, `, not yet`, `, overridden`.
- * Cut to `bytes`, terminated (if bytes > 0).  Returns the length it would have, as snprintf does.
+/* The same as text, a line for each, no end after the last: `port: 4 bytes`, `, made when asked for`, `, not yet`, `,
+ * overridden`.  Cut to `bytes`, terminated (if bytes > 0).  Returns the length it would have, as snprintf does.
  * [any thread] [never suspends] */
 WEFT_API size_t weft_env_format(char *buffer, size_t bytes);
 

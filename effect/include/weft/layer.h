@@ -15,19 +15,19 @@
  *   weft_layer_plus        one after the other, each sees those before
  *   weft_layer_both        at once, none sees another
  *
- * A layer is a description, and a value: it may be built any number of times.  In one build each layer, known by its address, is
- * built once, however many need it: above, config_file.  One that is in a build in several places is built where it is come to first, so
- * a layer should name what it needs (WEFT_NEEDS) rather than stand behind it by chance.
+ * A layer is a description, and a value: it may be built any number of times.  In one build each layer, known by its address,
+ * is built once, however many need it: above, config_file.  One that is in a build in several places is built where it is
+ * come to first, so a layer should name what it needs (WEFT_NEEDS) rather than stand behind it by chance.
  *
- * acquire runs masked, as that of weft_acquire (weft/scope.h), and sees what is provided where the build is, and of the build what it
- * needs, and what the layers around it say that it sees.  release sees the same, and runs shielded, with a budget.
+ * acquire runs masked, as that of weft_acquire (weft/scope.h), and sees what is provided where the build is, and of the build
+ * what it needs, and what the layers around it say that it sees.  release sees the same, and runs shielded, with a budget.
  *
- * What an acquire spawns belongs to the build, which waits for it, or to its scope, which waits before it releases anything.  So a fiber
- * that shall run as long as the layer is spawned .detached (weft/fiber.h), and release interrupts it.
+ * What an acquire spawns belongs to the build, which waits for it, or to its scope, which waits before it releases anything.
+ * So a fiber that shall run as long as the layer is spawned .detached (weft/fiber.h), and release interrupts it.
  *
- * A build that fails, or is interrupted, has released all that it had acquired before it returns; those that are being acquired at once
- * are waited for.  Releases run one after the other, the last acquired first: so nothing goes before what needed it.  What a
- * release fails with is attached (WEFT_CAUSE_THEN); the others run all the same.
+ * A build that fails, or is interrupted, has released all that it had acquired before it returns; those that are being
+ * acquired at once are waited for.  Releases run one after the other, the last acquired first: so nothing goes before what
+ * needed it.  What a release fails with is attached (WEFT_CAUSE_THEN); the others run all the same.
  *
  * Source: effectpy's Layer, ZIO's ZLayer.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -59,9 +59,10 @@ typedef struct weft_layer {
 enum { WEFT_LAYER_DEPTH_MAX = 64 };
 
 /* WEFT_LAYER(key, acquire, release, members...)
- * Initialiser of a weft_layer; what it points to lives as long as the block it stands in, outside of functions as the program (so in a
- * function the layer is not static).  weft_exit acquire(name_value *value, void *arg): fills *value.  weft_exit release(name_value *value,
- * void *arg).  Both may suspend, and fail, also by weft_fail.  members: .arg = , .budget = , .name = , WEFT_NEEDS(layers...). */
+ * Initialiser of a weft_layer; what it points to lives as long as the block it stands in, outside of functions as the
+ * program (so in a function the layer is not static).  weft_exit acquire(name_value *value, void *arg): fills *value.
+ * weft_exit release(name_value *value, void *arg).  Both may suspend, and fail, also by weft_fail.  members: .arg = ,
+ * .budget = , .name = , WEFT_NEEDS(layers...). */
 #define WEFT_LAYER(key_, acquire_, release_, ...)                                            \
     {.kind = WEFT__LEAF, .key = &key_##_key, .acquire = WEFT__MAKE(key_, acquire_),          \
      .release = (void (*)(void))_Generic((release_), key_##__make *: (release_), void *: (release_)), \
@@ -73,13 +74,14 @@ enum { WEFT_LAYER_DEPTH_MAX = 64 };
     {.kind = WEFT__LEAF, .key = &key_##_key, .value = (const key_##_value[1]){__VA_ARGS__}, .at = {__FILE__, __LINE__}}
 
 /* const weft_layer *weft_layer_plus(layers...)     pointers to layers
- * The first, then the second, which sees what the first gives, and so on.  It gives what they all give; of two values for one key
- * the later holds.  One that fails is the end: those before it are released.
- * A literal: it lives as long as the block it stands in, outside of functions as the program. */
+ * The first, then the second, which sees what the first gives, and so on.  It gives what they all give; of two values for
+ * one key the later holds.  One that fails is the end: those before it are released.  A literal: it lives as long as the
+ * block it stands in, outside of functions as the program. */
 #define weft_layer_plus(...) WEFT__LAYER_OF(WEFT__PLUS, "plus", __VA_ARGS__)
 /* const weft_layer *weft_layer_both(layers...)
- * All at once.  If one fails the others are waited for, and what they acquired is released; the failure is that of the first in the
- * order of the arguments, with the others attached.  Of two values for one key that of the later argument holds. */
+ * All at once.  If one fails the others are waited for, and what they acquired is released; the failure is that of the
+ * first in the order of the arguments, with the others attached.  Of two values for one key that of the later argument
+ * holds. */
 #define weft_layer_both(...) WEFT__LAYER_OF(WEFT__BOTH, "both", __VA_ARGS__)
 
 #define WEFT__LAYERS(...) (sizeof((const weft_layer *const[]){__VA_ARGS__}) / sizeof(const weft_layer *))
@@ -106,14 +108,15 @@ typedef struct weft_built {
  *   }
  *
  * Errors (tag FAIL): what an acquire failed with; WEFT_E_CYCLE (a layer needs itself: the cause has the names on the way round;
- * nothing was acquired), WEFT_E_LIMIT (WEFT_LAYER_DEPTH_MAX), WEFT_E_INVALID (a layer that is none), WEFT_E_NOMEM, WEFT_E_ENDED (the
- * scope is closed).  INTERRUPT: the caller was asked to stop.
+ * nothing was acquired), WEFT_E_LIMIT (WEFT_LAYER_DEPTH_MAX), WEFT_E_INVALID (a layer that is none), WEFT_E_NOMEM,
+ * WEFT_E_ENDED (the scope is closed).  INTERRUPT: the caller was asked to stop.
  * [while the scope is open] [suspends: cancellation point] */
 WEFT_API weft_exit weft_layer_build(weft_scope *s, const weft_layer *l, weft_built *built);
 
 /* weft_exit weft_provide_layer(const weft_layer *l, name, name_out *out, input...)
  * name(input), a typed task, with what l gives, which is released when it has returned.  ok: *out (may be NULL) is its result.
- * Else what building failed with; what the task said by weft_fail; what a release failed with, attached to that; or the interrupt.
+ * Else what building failed with; what the task said by weft_fail; what a release failed with, attached to that; or the
+ * interrupt.
  * [any thread] [suspends: cancellation point] */
 #define weft_provide_layer(l, name, out_, ...)                                               \
     __extension__({                                                                          \

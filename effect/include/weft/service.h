@@ -11,17 +11,17 @@
  *   char text[1000];
  *   WEFT_PROVIDE(weft_console, weft_console_recorded(&out, text, sizeof text, "yes\n")) { ... }
  *
- * A service of your own is a struct of functions under a WEFT_KEY; a function of a service gets the service, as it was provided.
- * Its `self` lives as long as who may ask for it, spawned fibers among them, and may be used by several at once.
+ * A service of your own is a struct of functions under a WEFT_KEY; a function of a service gets the service, as it was
+ * provided.  Its `self` lives as long as who may ask for it, spawned fibers among them, and may be used by several at once.
  *
- * Without a provider the clock is the runtime's, random numbers are the runtime's, and a console is missing: Weft prints nothing by
- * itself, so the program says where its text goes.
+ * Without a provider the clock is the runtime's, random numbers are the runtime's, and a console is missing: Weft prints
+ * nothing by itself, so the program says where its text goes.
  *
- * Who sleeps by weft_sleep, and every timeout, goes by the runtime's clock, whatever clock is provided: to control these as well, give
- * the runtime a manual or an automatic clock (weft/time.h).
+ * Who sleeps by weft_sleep, and every timeout, goes by the runtime's clock, whatever clock is provided: to control these as
+ * well, give the runtime a manual or an automatic clock (weft/time.h).
  *
- * Source: effectpy's Clock and Random, ZIO's default services; SplitMix64 (Steele, Lea, Flood 2014); Lemire's bounded numbers (2019).
- * SPDX-License-Identifier: Apache-2.0 OR MIT */
+ * Source: effectpy's Clock and Random, ZIO's default services; SplitMix64 (Steele, Lea, Flood 2014); Lemire's bounded
+ * numbers (2019).  SPDX-License-Identifier: Apache-2.0 OR MIT */
 #ifndef WEFT_SERVICE_H
 #define WEFT_SERVICE_H
 
@@ -60,8 +60,8 @@ WEFT_KEY(weft_random, weft_random_service);
 
 /* Random numbers, of the service that is provided; else of the runtime: another sequence in each run, but on the deterministic
  * executor one that follows from its seed.  Not for secrets.
- * next: 64 random bits.  int: 0 to bound - 1, each as likely; a bound that is not positive is a checked misuse.  float: at least 0, less
- * than 1, a multiple of 2^-53.  [any thread] [never suspends] */
+ * next: 64 random bits.  int: 0 to bound - 1, each as likely; a bound that is not positive is a checked misuse.  float: at
+ * least 0, less than 1, a multiple of 2^-53.  [any thread] [never suspends] */
 WEFT_API uint64_t weft_random_next(void);
 WEFT_API int64_t weft_random_int(int64_t bound);
 WEFT_API double weft_random_float(void);
@@ -84,9 +84,9 @@ typedef struct weft_console_service {
 } weft_console_service;
 WEFT_KEY(weft_console, weft_console_service);
 
-/* Write to the console that is provided; print: as printf does.  read: its next line, without the end, cut to `bytes`, terminated.
- * Errors (tag FAIL): WEFT_E_MISSING (no console is provided, or it has no input), WEFT_E_NOMEM (print, of more than 1 KiB), those of the
- * console.  [any thread] [suspends as the console does] */
+/* Write to the console that is provided; print: as printf does.  read: its next line, without the end, cut to `bytes`,
+ * terminated.  Errors (tag FAIL): WEFT_E_MISSING (no console is provided, or it has no input), WEFT_E_NOMEM (print, of more
+ * than 1 KiB), those of the console.  [any thread] [suspends as the console does] */
 WEFT_API weft_exit weft_console_write(const char *text, size_t bytes);
 __attribute__((format(printf, 1, 2))) WEFT_API weft_exit weft_console_print(const char *format, ...);
 WEFT_API weft_exit weft_console_read(char *line, size_t bytes);
@@ -99,7 +99,8 @@ typedef struct weft_recording {
     const char *input;
     WEFT__ATOMIC(uint32_t) lock;
 } weft_recording;
-/* A console that records into buffer, of bytes > 0, and reads the lines of input (NULL: none); after the last, {FAIL, WEFT_E_CLOSED}.
+/* A console that records into buffer, of bytes > 0, and reads the lines of input (NULL: none); after the last, {FAIL,
+ * WEFT_E_CLOSED}.
  * [any thread] [never suspends] */
 WEFT_API weft_console_service weft_console_recorded(weft_recording *r, char *buffer, size_t bytes, const char *input);
 
