@@ -66,8 +66,10 @@ weft_exit weft__prompt_answer(prompt *p, void *answer) {
 }
 
 weft_exit weft__body_exit(fiber *f, weft_exit said, bool stopped) {
-    if (!weft_ok(said)) return f ? weft__hold_own(f, said) : said;
-    return stopped ? weft__par_interrupt(f) : success;
+    bool interrupt = said.tag == WEFT_EXIT_INTERRUPT;
+    weft_exit e = stopped && (interrupt || weft_ok(said)) ? weft__par_interrupt(f) : success; /* the caller is told, too */
+    if (weft_ok(said)) return e;
+    return f ? weft__hold_own(f, said) : said;
 }
 
 static void leave_region(prompt *p, fiber *f) {
