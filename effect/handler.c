@@ -66,8 +66,10 @@ weft_exit weft__prompt_answer(prompt *p, void *answer) {
 }
 
 weft_exit weft__body_exit(fiber *f, weft_exit said, bool stopped) {
-    if (!weft_ok(said)) return f ? weft__hold_own(f, said) : said;
-    return stopped ? weft__par_interrupt(f) : success;
+    bool interrupt = said.tag == WEFT_EXIT_INTERRUPT;
+    weft_exit e = stopped && (interrupt || weft_ok(said)) ? weft__par_interrupt(f) : success; /* the caller is told, too */
+    if (weft_ok(said)) return e;
+    return f ? weft__hold_own(f, said) : said;
 }
 
 static void leave_region(prompt *p, fiber *f) {
@@ -122,8 +124,9 @@ static weft_exit run_on_thread(prompt *p, const weft__body *b) {
 }
 
 static weft_exit refuse(void) {
-    return FAILED(WEFT_E_INVALID, "weft_handle: a clause has no effect or no function; make clauses with WEFT_TAIL, WEFT_ABORT, "
-                                  "WEFT_ONESHOT or WEFT_PASS");
+    return FAILED(WEFT_E_INVALID,
+                  "weft_handle: a clause has no effect or no function; make clauses with WEFT_TAIL, WEFT_ABORT, "
+                  "WEFT_ONESHOT or WEFT_PASS");
 }
 
 static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *b, size_t items, size_t payload) {
@@ -227,7 +230,8 @@ static const char *name_here(fiber *f) {
 
 static weft_exit defect(fiber *f, weft_err code, const char *what, const weft_effect *effect, const weft_place *at) {
     char text[WEFT_CAUSE_TEXT_MAX + 1];
-    snprintf(text, sizeof text, "effect '%s' performed at %s:%d by %s %s", effect->name, at->file, at->line, name_here(f), what);
+    snprintf(text, sizeof text, "effect '%s' performed at %s:%d by %s %s", effect->name, at->file, at->line, name_here(f),
+             what);
     weft_exit e = {WEFT_EXIT_DIE, (int)code, weft__cause_leaf(WEFT_CAUSE_DIE, (int)code, text, at->file, at->line)};
     if (!f) return e;
     if (f->carried) weft__expect(e); /* under a driver it fails the task, whether or not it looks */
@@ -235,11 +239,12 @@ static weft_exit defect(fiber *f, weft_err code, const char *what, const weft_ef
 }
 
 static weft_exit unhandled(fiber *f, const weft_effect *effect, const weft_place *at) {
-    return defect(f, WEFT_E_UNHANDLED, "has no handler here; install one with weft_handle, shared if it is for children", effect,
-                  at);
+    return defect(f, WEFT_E_UNHANDLED, "has no handler here; install one with weft_handle, shared if it is for children",
+                  effect, at);
 }
 
-/* H1, unless somebody else did; that one may not have cancelled the region yet, and who performs is told at once: so each does. */
+/* H1, unless somebody else did; that one may not have cancelled the region yet, and who performs is told at once: so each
+ * does. */
 static void claim(prompt *p, const weft__entry *e, const void *payload) {
     uint32_t open = PROMPT_OPEN;
     if (!atom_cas_ar(&p->state, &open, PROMPT_CLAIMED)) return;
@@ -273,7 +278,8 @@ static weft_exit abort_copy(fiber *f, const weft__entry *e, const void *payload,
     }
     spin_unlock(&c->lock);
     if (p) return aborted;
-    return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end", effect, at);
+    return defect(f, WEFT_E_STALE, "is for a handler used after its frame; let no child outlive the body that it may end",
+                  effect, at);
 }
 
 weft_exit weft__perform_abort(const weft__entry *e, const weft_effect *effect, const void *payload, void *reply,

@@ -11,8 +11,8 @@
  *   spawned fibers     see a copy of the shared part, counted, E3: made at most once for each frame, published by a
  *                      compare-and-swap, told under its lock when the frame goes
  *
- *   E4  low is WEFT__APART wherever a child that is called here must not see all of env.  A perform changes env alone, outwards,
- *       where children see no less than before: so inside of a clause low may be APART without need, and what changes both puts
+ *   E4  low is WEFT__APART wherever a child that is called here must not see all of env.  A perform changes env alone,
+ *       outwards, where children see no less than before: so inside of a clause low may be APART without need, and what changes both puts
  *       back what it found, not what env would ask for
  *
  * A body with a stack of its own (effect/once.c) may go on elsewhere, below other frames, or when those around it have gone.  So it

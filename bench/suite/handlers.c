@@ -1,8 +1,8 @@
 /* bench/suite/handlers.c -- handler/...: programs of effect-handlers-bench over tail, abort and one-shot clauses.
  *
  * One operation is one perform, of product_early one run: a handler around a thousand frames, ended from the innermost.  The
- * baselines are in handlers_serial.c, but of handler/depth:N: that is the same program without the N handlers between, so the ratio
- * is what they cost.
+ * baselines are in handlers_serial.c, but of handler/depth:N: that is the same program without the N handlers between, so the
+ * ratio is what they cost.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "handlers.h"
 
@@ -307,9 +307,10 @@ static int64_t nontail_ops(int64_t n) { return n * RESUME_DEPTH; }
 
 /* ---- the workloads -------------------------------------------------------------------------------------- */
 
-#define HANDLER(text, of, plain, run, size, right, count)                                     \
-    {                                                                                         \
-        .name = "handler/" text, .op = of, .serial = plain, .weft = run, .one = size, .many = size, .answer = right, .ops = count \
+#define HANDLER(text, of, plain, run, size, right, count)                                                            \
+    {                                                                                                                \
+        .name = "handler/" text, .op = of, .serial = plain, .weft = run, .one = size, .many = size, .answer = right, \
+        .ops = count                                                                                                 \
     }
 const workload handler_countdown = HANDLER("countdown", "operation", countdown_serial_run, countdown_run, 2000000, zero, twice);
 const workload handler_iterator = HANDLER("iterator", "emit", iterator_serial_run, iterator_run, 4000000, sum_to, identity);

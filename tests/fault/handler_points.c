@@ -140,8 +140,10 @@ static weft_exit forgets(weft_k k, const turn_op *op, void *answer, void *self) 
 static void continuations(void) {
     long got = 0;
     weft_k kept = {NULL, 0};
-    weft_handler nested = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, goes_on)), flat = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, moves_on)),
-                 later = WEFT_HANDLER(&kept, WEFT_ONESHOT(turn, keeps)), never = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, forgets));
+    weft_handler nested = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, goes_on)),
+                 flat = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, moves_on)),
+                 later = WEFT_HANDLER(&kept, WEFT_ONESHOT(turn, keeps)),
+                 never = WEFT_HANDLER(NULL, WEFT_ONESHOT(turn, forgets));
     if (FINE(weft_handle(&nested, takes_turns, &got, 4))) CHECK_EQ(got, 6);
     if (FINE(weft_handle(&flat, takes_turns, &got, 4))) CHECK_EQ(got, 6);
     FINE(weft_handle(&never, takes_turns, &got, 4));
@@ -150,8 +152,9 @@ static void continuations(void) {
         FINE(weft_handle(&later, takes_turns, &got, 3));
         for (int i = 0; kept.body && weft_k_is_open(kept); i++) {
             weft_k k = kept;
-            weft_exit e = discontinued && i ? weft_discontinue(k, (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED, NULL}, &got)
-                                            : weft_resume(k, turn, 10, &got);
+            weft_exit e = discontinued && i
+                              ? weft_discontinue(k, (weft_exit){WEFT_EXIT_INTERRUPT, WEFT_E_CANCELLED, NULL}, &got)
+                              : weft_resume(k, turn, 10, &got);
             if (e.tag != WEFT_EXIT_INTERRUPT) FINE(e);
         }
     }

@@ -1,7 +1,7 @@
-/* Handlers under load: bodies come and go on several workers while their children perform: values of shared tail clauses, ends of
- * bodies by shared abort clauses, from forked children, branches, and fibers that outlive the frame.  Each perform is answered
- * by the handler it was meant for, or told that there is none any more; each body ends once, by its value or by one of those who
- * ended it; no copy of a frame's handlers is left.  A hang is the failure of the test's time limit.
+/* Handlers under load: bodies come and go on several workers while their children perform: values of shared tail clauses,
+ * ends of bodies by shared abort clauses, from forked children, branches, and fibers that outlive the frame.  Each perform is
+ * answered by the handler it was meant for, or told that there is none any more; each body ends once, by its value or by one of
+ * those who ended it; no copy of a frame's handlers is left.  A hang is the failure of the test's time limit.
  *   handler_stress [seed [rounds]]
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/san.h"
@@ -86,7 +86,8 @@ static long moves_out(const member *m, unsigned s) {
     long number = 1000 + (long)at, end = 0;
     h->number = number;
     static const weft_clause clauses[] = {WEFT_TAIL(whose, on_whose), WEFT_ABORT(leave, on_leave)};
-    weft_handler around[] = {{.clauses = clauses, .n = 2, .self = h, .shared = true}, {.name = "nothing", .shared = (s & 1) != 0}};
+    weft_handler around[] = {{.clauses = clauses, .n = 2, .self = h, .shared = true},
+                             {.name = "nothing", .shared = (s & 1) != 0}};
     weft_exit e = weft_handle_list(around, 1 + (s >> 1 & 1), settles, &end, h, s, m->depth - 1, true);
     if (weft_ok(e)) CHECK(end == number ? h->ends > 0 : end == -1);
     return 1;
@@ -107,15 +108,23 @@ static long lives(member m) {
         for (int i = 3; i-- > 0;) n += weft_join(&t[i], lives);
         break;
     }
-    case 1: weft_zip_par(WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays), WEFT_BR(lives, &b, m.of, next(&s), m.depth - 1, m.stays)); break;
-    case 2: weft_race(NULL, WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays), WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays)); break;
+    case 1:
+        weft_zip_par(WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays),
+                     WEFT_BR(lives, &b, m.of, next(&s), m.depth - 1, m.stays));
+        break;
+    case 2:
+        weft_race(NULL, WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays),
+                  WEFT_BR(lives, &a, m.of, next(&s), m.depth - 1, m.stays));
+        break;
     case 3:
         WEFT_SCOPE(scope, NULL) {
             weft_spawn((lives_fiber *)NULL, lives, m.of, next(&s), m.depth - 1, m.stays);
             weft_start(scope, lives, m.of, next(&s), m.depth - 1, m.stays);
         }
         break;
-    case 4: CHECK(weft_ok(weft_spawn_with((lives_fiber *)NULL, lives, {.detached = true}, m.of, next(&s), m.depth - 1, false))); break;
+    case 4:
+        CHECK(weft_ok(weft_spawn_with((lives_fiber *)NULL, lives, {.detached = true}, m.of, next(&s), m.depth - 1, false)));
+        break;
     default: n += moves_out(&m, next(&s));
     }
     asks(&m);
@@ -158,7 +167,8 @@ TEST(each_perform_is_answered_by_its_own_handler_while_frames_come_and_go) {
 }
 TEST(the_same_under_searched_schedules) {
     for (unsigned i = 0; i < rounds / 3; i++) {
-        run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = i, .explore = WEFT_EXPLORE_RANDOM), families, NULL, WEFT_OK);
+        run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = i, .explore = WEFT_EXPLORE_RANDOM), families, NULL,
+                 WEFT_OK);
         balanced();
     }
 }

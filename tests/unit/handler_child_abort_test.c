@@ -105,13 +105,24 @@ static weft_exit combined(ender a, ender b) {
     long x = 5, y = 5;
     weft_exit exits[2];
     switch (how) {
-    case 0: return weft_zip_par(WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
-    case 1: return weft_race(NULL, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
-    case 2: return weft_any(NULL, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
-    case 3: return weft_all_settled(exits, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    case 0:
+        return weft_zip_par(WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    case 1:
+        return weft_race(NULL, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false),
+                         WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    case 2:
+        return weft_any(NULL, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false),
+                        WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    case 3:
+        return weft_all_settled(exits, WEFT_BR(ends, &x, a.ms, a.with, a.fails, false),
+                                WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
     case 4: return weft_for_each_par(ends, ((ender[]){a, b}), 2, NULL, .parallelism = 2);
-    case 5: return weft_timeout_to(weft_s(1), WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
-    default: return weft_hedge(NULL, weft_ms(1), WEFT_BR(ends, &x, a.ms, a.with, a.fails, false), WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    case 5:
+        return weft_timeout_to(weft_s(1), WEFT_BR(ends, &x, a.ms, a.with, a.fails, false),
+                               WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
+    default:
+        return weft_hedge(NULL, weft_ms(1), WEFT_BR(ends, &x, a.ms, a.with, a.fails, false),
+                          WEFT_BR(ends, &y, b.ms, b.with, b.fails, false));
     }
 }
 enum { COMBINATORS = 7 };
@@ -228,7 +239,8 @@ static long between(int n) {
         weft_exit e = weft_handle(&h, between, &a, n - 1);
         CHECK_EQ(e.tag, WEFT_EXIT_INTERRUPT);
     } else {
-        CHECK_EQ(weft_zip_par(WEFT_BR(ends, &a, .ms = 1, .with = 1), WEFT_BR(ends, &b, .ms = 2, .with = 2)).tag, WEFT_EXIT_INTERRUPT);
+        CHECK_EQ(weft_zip_par(WEFT_BR(ends, &a, .ms = 1, .with = 1), WEFT_BR(ends, &b, .ms = 2, .with = 2)).tag,
+                 WEFT_EXIT_INTERRUPT);
     }
     return 0;
 }
@@ -305,7 +317,9 @@ static long grows(tree t) {
     }
     weft_handler h[] = {NUMBERED_SHARED(t.depth), NUMBERED(100)};
     switch (t.number % 4) {
-    case 0: weft_zip_par(WEFT_BR(grows, &a, t.depth - 1, 2 * t.number), WEFT_BR(grows, &b, t.depth - 1, 2 * t.number + 1)); break;
+    case 0:
+        weft_zip_par(WEFT_BR(grows, &a, t.depth - 1, 2 * t.number), WEFT_BR(grows, &b, t.depth - 1, 2 * t.number + 1));
+        break;
     case 1: weft_handle_list(h, 2, grows, &a, t.depth - 1, 3 * t.number + 1); break;
     case 2: {
         weft_handler ends_here = shared_stop();

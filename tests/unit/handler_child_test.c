@@ -188,8 +188,8 @@ static weft_exit watches(const weft_effect *effect, const void *payload, const w
 static weft_exit hands_on(const who_op *op, long *reply, void *self) { return (void)op, (void)reply, (void)self, weft_pass; }
 static void clauses_forget_nothing(void *arg) {
     (void)arg;
-    weft_handler h[] = {NUMBERED_SHARED(3), WEFT_SHARED_HANDLER(NULL, WEFT_TAIL(who, hands_on)), WEFT_HANDLER(NULL, WEFT_TAIL(twice, busy_clause)), NUMBERED(5),
-                        WEFT_OBSERVER(watches, NULL)};
+    weft_handler h[] = {NUMBERED_SHARED(3), WEFT_SHARED_HANDLER(NULL, WEFT_TAIL(who, hands_on)),
+                        WEFT_HANDLER(NULL, WEFT_TAIL(twice, busy_clause)), NUMBERED(5), WEFT_OBSERVER(watches, NULL)};
     own = 5;
     expected = 3;
     for (int ms = 0; ms < 2; ms++) {

@@ -35,7 +35,8 @@
  * Children, forked or spawned, taken by another worker or not, see only handlers that are shared (WEFT_SHARED_HANDLER):
  * their clauses may run on several workers at once, and `self` must live as long as any of these children.  A child that
  * performs an effect with an abort clause ends its parent's body; if the handler has gone by then it is {DIE, WEFT_E_STALE}.
- * Whether what a clause forks sees the handlers around the clause or those around its performer is not promised; nor what a
+ * Whether what a clause forks sees the handlers around the clause or those around its performer is not promised; nor whether a
+ * child that is joined below a shared handler installed after it was forked sees that one; nor what a
  * child in the kernel form (weft/kernel.h) sees of handlers that are not shared.
  *
  * Source: Plotkin and Pretnar (2009); clause kinds as in libmprompt and Lexa; doeff's handlers.
