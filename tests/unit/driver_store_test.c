@@ -225,6 +225,32 @@ TEST(what_was_put_before_a_failure_that_is_caught_stays_put) {
     UNDER_ALL(ended_well, nests, WEFT_WITH(0), 8);
 }
 
+WEFT_KEY(place, int);
+static int is_elsewhere(int n);
+WEFT_TASK(is_elsewhere, int, int);
+static int is_elsewhere(int n) {
+    int at = 0;
+    weft_must(weft_do_ask(place, &at));
+    CHECK_EQ(at, 2);
+    weft_must(weft_do_put(number, n));
+    return n < 0 ? weft_fail(303, "as asked"), n : n;
+}
+static int goes_elsewhere(int n);
+WEFT_TASK(goes_elsewhere, int, int);
+static int goes_elsewhere(int n) {
+    int at = 0, v = 0;
+    CHECK(weft_ok(weft_do_local(place, 2, is_elsewhere, &v, n)));
+    CHECK(v == n && GET(number) == n);
+    CHECK_EQ(weft_do_local(place, 2, is_elsewhere, &v, -n).code, 303);
+    CHECK_EQ(GET(number), -n);
+    weft_must(weft_do_ask(place, &at));
+    CHECK_EQ(at, 1);
+    return n;
+}
+TEST(a_local_value_is_over_however_its_task_ends_and_does_not_scope_the_store) {
+    UNDER_ALL(ended_well, goes_elsewhere, WEFT_WITH(WEFT_ENV(WEFT_BIND(place, 1))), 8);
+}
+
 /* ---- beside other handlers ------------------------------------------------------------------------------- */
 
 static weft_exit fake_get(const weft_get_op *op, char *reply, void *self) {
