@@ -309,6 +309,49 @@ TEST(a_body_that_is_gone_on_with_has_the_store_of_its_fiber) {
     UNDER_ALL(ended_well, resumes, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 3);
 }
 
+/* On another worker, while the fiber it is part of goes on. */
+enum { BESIDE = 20000 };
+static int modifies_beside(int n);
+WEFT_TASK(modifies_beside, int, int);
+static int modifies_beside(int n) {
+    long one = 1;
+    int v = 0;
+    weft_must(weft_perform(park, &v, n));
+    for (int i = 0; i < n; i++) weft_must(weft_do_modify(number, plus, &one, NULL));
+    return n;
+}
+static int drives_it(weft_k *k);
+WEFT_TASK(drives_it, int, weft_k *);
+static int drives_it(weft_k *k) {
+    int out = 0;
+    weft_must(weft_resume(*k, park, 0, &out));
+    return out;
+}
+static int goes_on_beside(int n);
+WEFT_TASK(goes_on_beside, int, int);
+static int goes_on_beside(int n) {
+    int out = 0;
+    long one = 1;
+    drives_it_fiber f;
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(park, on_park));
+    weft_must(weft_handle(&h, modifies_beside, &out, n));
+    weft_must(weft_do_spawn(&f, drives_it, &parked));
+    for (int i = 0; i < n; i++) weft_must(weft_do_modify(number, plus, &one, NULL));
+    weft_must(weft_do_wait(f, drives_it, &out));
+    weft_drop(f);
+    CHECK_EQ(out, n);
+    CHECK_EQ(GET(number), 2 * n);
+    return n;
+}
+TEST(a_body_that_goes_on_beside_its_fiber_loses_nothing) {
+    for (int i = 0; i < 10; i++) {
+        weft_result *r = weft_run_async(goes_on_beside, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0)), .workers = 2), BESIDE);
+        ended_well(r);
+        weft_result_free(r);
+    }
+    UNDER_ALL(ended_well, goes_on_beside, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 20);
+}
+
 /* ---- without a driver -------------------------------------------------------------------------------------- */
 
 /* On a plain thread nobody else drops its cause. */
