@@ -50,7 +50,7 @@ typedef struct run {
     spin lock;            /* all below */
     weft_log log;
     listener *listeners;  /* in the frames of who listens */
-    failure *failures;    /* FAILURES_KEPT, allocated when the first is made */
+    failure failures[FAILURES_KEPT];
     uint64_t n_failures;  /* ever */
     tree *tree;
     uint64_t tree_lost;   /* without memory */

@@ -57,7 +57,7 @@ static void add_all(list *l, const weft__evidence *e) {
 static void add_fiber(list *l, fiber *f) {
     const weft_site *site = f->self ? spawn_site(f->self) : NULL;
     if (!site && f->task) site = (const weft_site *)(f->task->site & ~(uintptr_t)WEFT__SITE_BITS);
-    const char *name = weft__fiber_name(f);
+    const char *name = site ? site->name : NULL; /* a name of its own need not live longer than the fiber */
     add(l, f->self ? "fiber" : f->strand ? "forked child" : "main task", name, site ? site->file : NULL, site ? site->line : 0);
 }
 
@@ -134,8 +134,7 @@ void weft__run_note_failure(store *s, fiber *f, weft_exit e, bool passed_on) {
     run *r = s->run;
     spin_lock(&r->lock);
     flag(s, e, passed_on);
-    if (!r->failures) r->failures = weft__heap_alloc(FAILURES_KEPT * sizeof *r->failures, 0);
-    if (r->failures && !(passed_on && known(r, e.cause))) note(&r->failures[r->n_failures++ % FAILURES_KEPT], f, e);
+    if (!(passed_on && known(r, e.cause))) note(&r->failures[r->n_failures++ % FAILURES_KEPT], f, e);
     spin_unlock(&r->lock);
 }
 
@@ -157,8 +156,7 @@ failure *weft__failure_of(run *r, weft_exit e) {
 }
 
 void weft__failures_free(run *r) {
-    for (size_t i = 0; r->failures && i < FAILURES_KEPT; i++) weft__cause_drop(r->failures[i].cause);
-    weft__heap_free(r->failures, FAILURES_KEPT * sizeof *r->failures);
+    for (size_t i = 0; i < FAILURES_KEPT; i++) weft__cause_drop(r->failures[i].cause);
 }
 
 /* ---- the call tree ------------------------------------------------------------------------------------ */

@@ -271,6 +271,18 @@ static void unknown(weft_result *r) {
 }
 TEST(d_g_without_one_the_program_has_died_of_it) { UNDER_ALL(unknown, with_logging, WEFT_WITH(0), 3); }
 
+static int never_looks(int n);
+WEFT_TASK(never_looks, int, int);
+static int never_looks(int n) {
+    weft_perform(custom_log, NULL, "to nobody");
+    return n;
+}
+static void noticed(weft_result *r) {
+    CHECK_EQ(weft_result_error(r).tag, WEFT_EXIT_DIE);
+    CHECK_EQ(weft_result_error(r).code, WEFT_E_UNHANDLED);
+}
+TEST(d_g_also_if_it_never_looks) { UNDER_ALL(noticed, never_looks, WEFT_WITH(0), 3); }
+
 /* ---- D-H: a fixed clock ------------------------------------------------------------------------------------- */
 
 static weft_time what_time(int n);

@@ -225,6 +225,32 @@ TEST(what_was_put_before_a_failure_that_is_caught_stays_put) {
     UNDER_ALL(ended_well, nests, WEFT_WITH(0), 8);
 }
 
+WEFT_KEY(place, int);
+static int is_elsewhere(int n);
+WEFT_TASK(is_elsewhere, int, int);
+static int is_elsewhere(int n) {
+    int at = 0;
+    weft_must(weft_do_ask(place, &at));
+    CHECK_EQ(at, 2);
+    weft_must(weft_do_put(number, n));
+    return n < 0 ? weft_fail(303, "as asked"), n : n;
+}
+static int goes_elsewhere(int n);
+WEFT_TASK(goes_elsewhere, int, int);
+static int goes_elsewhere(int n) {
+    int at = 0, v = 0;
+    CHECK(weft_ok(weft_do_local(place, 2, is_elsewhere, &v, n)));
+    CHECK(v == n && GET(number) == n);
+    CHECK_EQ(weft_do_local(place, 2, is_elsewhere, &v, -n).code, 303);
+    CHECK_EQ(GET(number), -n);
+    weft_must(weft_do_ask(place, &at));
+    CHECK_EQ(at, 1);
+    return n;
+}
+TEST(a_local_value_is_over_however_its_task_ends_and_does_not_scope_the_store) {
+    UNDER_ALL(ended_well, goes_elsewhere, WEFT_WITH(WEFT_ENV(WEFT_BIND(place, 1))), 8);
+}
+
 /* ---- beside other handlers ------------------------------------------------------------------------------- */
 
 static weft_exit fake_get(const weft_get_op *op, char *reply, void *self) {
@@ -281,6 +307,49 @@ static int resumes(int n) {
 }
 TEST(a_body_that_is_gone_on_with_has_the_store_of_its_fiber) {
     UNDER_ALL(ended_well, resumes, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 3);
+}
+
+/* On another worker, while the fiber it is part of goes on. */
+enum { BESIDE = 20000 };
+static int modifies_beside(int n);
+WEFT_TASK(modifies_beside, int, int);
+static int modifies_beside(int n) {
+    long one = 1;
+    int v = 0;
+    weft_must(weft_perform(park, &v, n));
+    for (int i = 0; i < n; i++) weft_must(weft_do_modify(number, plus, &one, NULL));
+    return n;
+}
+static int drives_it(weft_k *k);
+WEFT_TASK(drives_it, int, weft_k *);
+static int drives_it(weft_k *k) {
+    int out = 0;
+    weft_must(weft_resume(*k, park, 0, &out));
+    return out;
+}
+static int goes_on_beside(int n);
+WEFT_TASK(goes_on_beside, int, int);
+static int goes_on_beside(int n) {
+    int out = 0;
+    long one = 1;
+    drives_it_fiber f;
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(park, on_park));
+    weft_must(weft_handle(&h, modifies_beside, &out, n));
+    weft_must(weft_do_spawn(&f, drives_it, &parked));
+    for (int i = 0; i < n; i++) weft_must(weft_do_modify(number, plus, &one, NULL));
+    weft_must(weft_do_wait(f, drives_it, &out));
+    weft_drop(f);
+    CHECK_EQ(out, n);
+    CHECK_EQ(GET(number), 2 * n);
+    return n;
+}
+TEST(a_body_that_goes_on_beside_its_fiber_loses_nothing) {
+    for (int i = 0; i < 10; i++) {
+        weft_result *r = weft_run_async(goes_on_beside, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0)), .workers = 2), BESIDE);
+        ended_well(r);
+        weft_result_free(r);
+    }
+    UNDER_ALL(ended_well, goes_on_beside, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 20);
 }
 
 /* ---- without a driver -------------------------------------------------------------------------------------- */

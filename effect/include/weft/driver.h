@@ -108,7 +108,8 @@ WEFT_API weft_exit weft_result_error(const weft_result *r);
  * What the program had in its environment; what was never asked for was not made.  {FAIL, WEFT_E_MISSING}: nothing. */
 #define weft_result_ask(r, key, to) weft__result_ask((r), &key##_key, (key##_value *){to})
 
-/* What was told, in order; lives as long as the result. */
+/* What was told, in order; lives as long as the result.  Of weft_run_inside: to be looked at when detached fibers have ended,
+ * too. */
 WEFT_API const weft_log *weft_result_log(const weft_result *r);
 
 /* Texts.  Each is cut to `bytes` and terminated; returns buffer.
