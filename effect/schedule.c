@@ -16,11 +16,11 @@
 #include <weft/schedule.h>
 #include "alloc/arch.h"
 #include "alloc/mix.h"
+#include "effect/paper.h"
 #include "sched/det.h"
 #include "sched/thread.h"
 #include "sched/worker.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { RECURS = 1, SPACED, FIXED, LINEAR, EXPONENTIAL, CAPPED, UP_TO, WHILE, UNTIL, JITTERED, AND_THEN, BOTH, EITHER };
@@ -229,63 +229,37 @@ bool weft_schedule_next(weft_schedule_state *state, weft_time now, int32_t code,
 
 /* ---- writing them down -------------------------------------------------------------------------------- */
 
-typedef struct text {
-    char *at;
-    size_t left;
-} text;
-
-__attribute__((format(printf, 2, 3))) static void put(text *t, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(t->at, t->left, format, args);
-    va_end(args);
-    size_t used = n < 0 ? 0 : (size_t)n < t->left ? (size_t)n : t->left ? t->left - 1 : 0;
-    t->at += used;
-    t->left -= used;
-}
-
-static void put_duration(text *t, int64_t d) {
-    static const struct {
-        int64_t ns;
-        const char *name;
-    } units[] = {{1000000000, "s"}, {1000000, "ms"}, {1000, "us"}, {1, "ns"}};
-    int u = 0;
-    if (d == WEFT_FOREVER) return put(t, "forever");
-    while (u < 3 && d < units[u].ns) u++;
-    put(t, "%.12g%s", (double)d / (double)units[u].ns, units[u].name);
-}
-
-static void put_part(text *t, const weft_schedule *s, int i) {
+static void put_part(paper *t, const weft_schedule *s, int i) {
     static const char *const names[] = {"",       "recurs", "spaced", "fixed",    "linear",   "exponential", "capped",
                                         "up_to", "while",  "until",  "jittered", "and_then", "both",        "either"};
     const part *p = &s->part[i];
-    put(t, "%s(", names[p->kind]);
+    weft__paper_print(t, "%s(", names[p->kind]);
     if (p->kind >= AND_THEN) {
         put_part(t, s, i - p->first);
-        put(t, ", ");
+        weft__paper_print(t, ", ");
     }
     if (p->kind >= CAPPED) put_part(t, s, i - 1);
     switch (p->kind) {
-    case RECURS: put(t, "%lld", (long long)p->a.n); break;
-    case EXPONENTIAL: put_duration(t, p->a.n), put(t, ", %.6g", p->b.x); break;
-    case JITTERED: put(t, ", %.6g, %.6g", p->a.x, p->b.x); break;
+    case RECURS: weft__paper_print(t, "%lld", (long long)p->a.n); break;
+    case EXPONENTIAL: weft__paper_duration(t, p->a.n), weft__paper_print(t, ", %.6g", p->b.x); break;
+    case JITTERED: weft__paper_print(t, ", %.6g, %.6g", p->a.x, p->b.x); break;
     case CAPPED:
-    case UP_TO: put(t, ", "); /* fallthrough */
+    case UP_TO: weft__paper_print(t, ", "); /* fallthrough */
     case SPACED:
     case FIXED:
-    case LINEAR: put_duration(t, p->a.n); break;
+    case LINEAR: weft__paper_duration(t, p->a.n); break;
     case WHILE:
-    case UNTIL: put(t, ", fn"); break;
+    case UNTIL: weft__paper_print(t, ", fn"); break;
     default: break;
     }
-    put(t, ")");
+    weft__paper_print(t, ")");
 }
 
 char *weft_schedule_format(const weft_schedule *s, char *buffer, size_t bytes) {
-    text t = {buffer, bytes};
+    paper t = paper_on(buffer, bytes);
     if (weft_schedule_check(s) == WEFT_OK)
         put_part(&t, s, s->parts - 1);
     else
-        put(&t, "a schedule in error");
+        weft__paper_print(&t, "a schedule in error");
     return buffer;
 }
