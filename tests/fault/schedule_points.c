@@ -1,6 +1,7 @@
-/* Scenarios: what is tried again, and repeated, as a schedule says.
+/* Scenarios: what is tried again, and repeated, as a schedule says; plans of effects, and counts.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "fault/driver.h"
+#include <weft/explain.h>
 #include <weft/fiber.h>
 #include <weft/schedule.h>
 
@@ -78,6 +79,34 @@ static void followed(unsigned workers) {
     CHECK(weft_schedule_next(&state, 0, 300, &d) && d <= weft_ms(4));
 }
 
+/* ---- plans ------------------------------------------------------------------------------------------------ */
+
+WEFT_EFF(eff_long, long);
+static long holds(long n) {
+    void *p = take();
+    FINE(weft_sleep(weft_ms(n)));
+    give(p);
+    return n;
+}
+WEFT_TASK(holds, long, long);
+static eff_long more(weft_eff_arena *a, long n);
+WEFT_EFF_NEXT(more, eff_long, long);
+static eff_long more(weft_eff_arena *a, long n) { return weft_eff_keep(eff_long, a, weft_eff_call(eff_long, holds, n + 1)); }
+
+static void explained(void) {
+    char text[2000];
+    weft_counters c;
+    weft_count k;
+    eff_long e = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, holds, 1), more);
+    for (weft_explain_format f = WEFT_EXPLAIN_TEXT; f <= WEFT_EXPLAIN_SVG; f++) CHECK(weft_explain(e, f, text, sizeof text) || refusing());
+    if (!FINE_ERR(weft_counters_open(&c, e))) return;
+    FINE(weft_run_effect_with(e, NULL, (&(weft_eff_options){.watch = weft_counters_watch(&c)})));
+    CHECK(weft_counters_get(&c, e, &k) && k.runs <= 1);
+    CHECK(k.runs == 1 || refusing());
+    CHECK(weft_explain_with(e, (&(weft_explain_options){.counters = &c}), text, sizeof text) || refusing());
+    weft_counters_close(&c);
+}
+
 const scenario schedule_scenarios[] = {
-    {"retries", retries, NULL}, {"repeats", repeats, NULL}, {"followed", NULL, followed}, {NULL, NULL, NULL},
+    {"retries", retries, NULL},     {"repeats", repeats, NULL}, {"followed", NULL, followed}, {"explained", explained, NULL}, {NULL, NULL, NULL},
 };
