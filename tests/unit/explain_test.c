@@ -69,7 +69,6 @@ TEST(a_plan_has_a_line_for_each_node_with_its_place) {
     CHECK_EQ(weft_explain(e, WEFT_EXPLAIN_TEXT, NULL, 0), strlen(expected));
 }
 
-#ifdef weft_eff_retry
 TEST(a_plan_says_what_each_node_is_about) {
     weft_schedule s = weft_schedule_times(weft_schedule_exponential(weft_ms(10), 2), 3);
     eff_long call = weft_eff_call(eff_long, work_for, 1), broken = weft_eff_fail(eff_long, 301, "no route");
@@ -88,7 +87,6 @@ TEST(a_plan_says_what_each_node_is_about) {
                 "  die  code 302: a rule\n"
                 "  never\n");
 }
-#endif
 
 TEST(fused_maps_are_shown_each_by_itself) {
     eff_long e = weft_eff_map(eff_long, weft_eff_map(eff_long, weft_eff_succeed(eff_long, 1), increment), work_for);
