@@ -235,8 +235,8 @@ static void leave_tree(weft_scope *s, fiber *f) {
     weft__cause_drop(why);
 }
 
-/* The steps; returns the exit, whose reference is the caller's. */
-static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
+/* The steps; the scope's own exit is its holder's from then on. */
+static weft_exit finish(weft_scope *s, bool cancel, weft_exit own) {
     static const weft_cause left = WEFT__CAUSE_STATIC(WEFT_CAUSE_INTERRUPT, "the scope was left early");
     fiber *f = thread_fiber();
     if (!f) {
@@ -254,7 +254,7 @@ static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
     if (WEFT_LIKELY(weft__region_untouched(&s->region, &f->pub) && weft_ok(own))) { /* it only had children that ran here */
         weft__region_leave(&s->region, &f->pub);
         s->ended = WEFT__OVER;
-        return WEFT_UNLIKELY(cancel_point(f)) ? weft__look_up(f) : success;
+        return success;
     }
     if (has(s, NODE_MEMBERS)) weft__node_close(f, n);
     mark(s, NODE_CLOSED);
@@ -264,9 +264,14 @@ static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
     e = with_suppressed(s, run_finalizers(s, e));
     free_chunks(s);
     leave_tree(s, f);
-    if (weft_ok(e) && cancel_point(f)) e = weft__look_up(f);
-    else return weft__hold_own(f, e);
-    return e;
+    return weft_ok(e) ? e : weft__hold_own(f, e);
+}
+
+/* The same, and a cancellation point. */
+static weft_exit end(weft_scope *s, bool cancel, weft_exit own) {
+    weft_exit e = finish(s, cancel, own);
+    fiber *f = thread_fiber();
+    return f && weft_ok(e) && WEFT_UNLIKELY(cancel_point(f)) ? weft__look_up(f) : e;
 }
 
 void weft__scope_end_slow(weft_scope *s) {
@@ -298,8 +303,8 @@ bool weft__timeout_counts(weft_scope *s, weft_exit e, weft_exit *of_scope) {
     fiber *f = thread_fiber();
     uint16_t told = f->told;
     bool seen = f->seen;
-    *of_scope = end(s, false, success);
     bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
+    *of_scope = stopped ? end(s, false, success) : finish(s, false, success); /* a value is no place to notice a timeout around */
     bool counts = of_scope->tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(*of_scope) || (!stopped && !weft_ok(e));
     if (counts) { /* what the end of the scope was told, the caller is not */
         f->told = told;

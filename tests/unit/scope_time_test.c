@@ -178,6 +178,27 @@ static void value_before_look(void *arg) {
 }
 TEST(a_deadline_that_nobody_noticed_is_none) { on_clock(WEFT_CLOCK_AUTO, value_before_look); }
 
+static weft_exit masked_sleep(void *arg) {
+    (void)arg;
+    weft_mask m;
+    weft_mask_begin(&m);
+    weft_exit e = weft_sleep(weft_s(3));
+    weft_mask_end(&m);
+    return e;
+}
+static weft_exit limited_to_ten(void *arg) { return weft_timeout(weft_s(10), masked_sleep, arg); }
+static weft_exit limited_to_ten_then_looks(void *arg) {
+    weft_exit e = weft_timeout(weft_s(10), masked_sleep, arg);
+    return weft_ok(e) ? weft_checkpoint() : e;
+}
+static void value_of_inner(void *arg) {
+    (void)arg;
+    CHECK(weft_ok(weft_timeout(weft_s(2), masked_sleep, NULL)));
+    CHECK(weft_ok(weft_timeout(weft_s(2), limited_to_ten, NULL)));
+    CHECK_EQ(weft_timeout(weft_s(2), limited_to_ten_then_looks, NULL).code, WEFT_E_TIMEOUT);
+}
+TEST(a_timeout_with_a_value_does_not_notice_the_one_around_it) { on_clock(WEFT_CLOCK_AUTO, value_of_inner); }
+
 /* ---- weft_timeout --------------------------------------------------------------------------------------- */
 
 static weft_exit sleeps(void *arg) { return weft_sleep(*(weft_duration *)arg); }
