@@ -229,10 +229,23 @@ bool weft_schedule_next(weft_schedule_state *state, weft_time now, int32_t code,
 
 /* ---- writing them down -------------------------------------------------------------------------------- */
 
+static void put_part(paper *t, const weft_schedule *s, int i);
+
+/* What `times` makes. */
+static bool is_times(const weft_schedule *s, int i) {
+    return s->part[i].kind == BOTH && s->part[i].first == 2 && s->part[i - 1].kind == RECURS;
+}
+static void put_times(paper *t, const weft_schedule *s, int i) {
+    weft__paper_print(t, "times(");
+    put_part(t, s, i - 2);
+    weft__paper_print(t, ", %lld)", (long long)s->part[i - 1].a.n);
+}
+
 static void put_part(paper *t, const weft_schedule *s, int i) {
     static const char *const names[] = {"",       "recurs", "spaced", "fixed",    "linear",   "exponential", "capped",
                                         "up_to", "while",  "until",  "jittered", "and_then", "both",        "either"};
     const part *p = &s->part[i];
+    if (is_times(s, i)) return put_times(t, s, i);
     weft__paper_print(t, "%s(", names[p->kind]);
     if (p->kind >= AND_THEN) {
         put_part(t, s, i - p->first);

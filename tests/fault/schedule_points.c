@@ -65,7 +65,7 @@ static void repeats(void) {
     s = weft_schedule_and_then(weft_schedule_times(s, 2), weft_schedule_recurs(1));
     char text[200];
     CHECK_EQ(weft_schedule_check(&s), WEFT_OK);
-    CHECK(!strncmp(weft_schedule_format(&s, text, sizeof text), "and_then(both(either(fixed(5ms)", 31));
+    CHECK(!strncmp(weft_schedule_format(&s, text, sizeof text), "and_then(times(either(fixed(5ms)", 32));
     if (FINE(weft_repeat(&s, try_it, &t))) CHECK_EQ(t.attempts, 4);
 }
 

@@ -80,7 +80,7 @@ TEST(a_plan_says_what_each_node_is_about) {
                 "  annotate  \"while loading\"\n"
                 "    map sum\n"
                 "      zip\n"
-                "        retry  both(exponential(10ms, 2), recurs(3))\n"
+                "        retry  times(exponential(10ms, 2), 3)\n"
                 "          call work_for\n"
                 "        timeout  1.5ms\n"
                 "          fail  code 301: no route\n"
