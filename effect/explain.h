@@ -86,7 +86,7 @@ void weft__met_free(met *m);
 
 /* What node did, if it is counted; the items of what its functions made, to be put behind its operands. */
 bool weft__counters_of(const weft_counters *c, const weft_eff_node *node, weft_count *count);
-/* The i-th place where functions of `node` made nodes; NULL: other ones, whose maker is not known.  False: there are no more. */
+/* The i-th place where functions of `node` made nodes; NULL: where it is not known whose.  False: there are no more. */
 bool weft__counters_made(const weft_counters *c, const weft_eff_node *node, size_t *i, plan_item *item);
 
 #endif

@@ -4,11 +4,10 @@
  * Two passes over the items do it, since operands come behind what they are made into: backwards widths are summed up, forwards
  * places are given out.  A node that is used again is a small box with its number, not a line across the picture.
  *
- * A box says, a line each: kind and name; details; place; counts.  The more of the whole time a node took for itself, the darker it
- * is.
+ * A box says, a line each: kind and name; details; place; counts.  The more of the whole time a node took for itself, the
+ * darker it is.
  *
- * All letters are as wide as each other, and as wide as in no other font than we name; who has another one gets them stretched to that
- * (textLength).
+ * All letters are taken to be as wide as each other; a font that is wider or narrower than that is stretched (textLength).
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/heap.h"
 #include "effect/explain.h"
@@ -187,8 +186,8 @@ static void draw_box(const picture *pic, size_t at, paper *out) {
     char fill_colour[8];
     fill(pic->p, item, &b);
     colour(pic, item, fill_colour);
-    weft__paper_print(out, "<rect x=\"%lld\" y=\"%lld\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"%s\"%s/>\n", x, y, s->w, s->h,
-                      fill_colour, item->kind == PLAN_NODE ? "" : " stroke-dasharray=\"3 3\"");
+    weft__paper_print(out, "<rect x=\"%lld\" y=\"%lld\" width=\"%d\" height=\"%d\" rx=\"5\" fill=\"%s\"%s/>\n", x, y, s->w,
+                      s->h, fill_colour, item->kind == PLAN_NODE ? "" : " stroke-dasharray=\"3 3\"");
     for (int k = 0; k < b.lines; k++) {
         weft__paper_print(out, "<text x=\"%lld\" y=\"%lld\" textLength=\"%d\"%s>", x + PAD, y + PAD / 2 + (k + 1) * LINE - 4,
                           width_of(b.letters[k]), k == 0 ? " font-weight=\"bold\"" : " fill=\"#555555\"");
@@ -202,8 +201,9 @@ static void draw(const picture *pic, paper *out) {
                            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%lld\" height=\"%lld\" "
                            "viewBox=\"0 0 %lld %lld\">\n",
                       (long long)pic->width, (long long)pic->height, (long long)pic->width, (long long)pic->height);
-    weft__paper_print(out, "<style>text { font-family: monospace; font-size: 12px; white-space: pre; stroke: none } .role { fill: #888888; font-size: 11px }"
-                           "</style>\n<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");
+    weft__paper_print(out, "<style>text { font-family: monospace; font-size: 12px; white-space: pre; stroke: none } "
+                           ".role { fill: #888888; font-size: 11px }</style>\n"
+                           "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n");
     weft__paper_print(out, "<g fill=\"none\" stroke=\"#888888\">\n");
     for (size_t i = 0; i < pic->p->n; i++) draw_edge(pic, i, out);
     weft__paper_print(out, "</g>\n<g stroke=\"#444444\">\n");

@@ -304,7 +304,7 @@ bool weft__timeout_counts(weft_scope *s, weft_exit e, weft_exit *of_scope) {
     uint16_t told = f->told;
     bool seen = f->seen;
     bool stopped = e.tag == WEFT_EXIT_INTERRUPT;
-    *of_scope = stopped ? end(s, false, success) : finish(s, false, success); /* a value is no place to notice a timeout around */
+    *of_scope = stopped ? end(s, false, success) : finish(s, false, success); /* a value does not notice a timeout around */
     bool counts = of_scope->tag == WEFT_EXIT_INTERRUPT ? !stopped : weft_ok(*of_scope) || (!stopped && !weft_ok(e));
     if (counts) { /* what the end of the scope was told, the caller is not */
         f->told = told;

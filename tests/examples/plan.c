@@ -26,13 +26,16 @@ WEFT_TASK(total, long, both);
 
 static eff_long confirm(weft_eff_arena *a, long n);
 WEFT_EFF_NEXT(confirm, eff_long, long);
-static eff_long confirm(weft_eff_arena *a, long n) { return weft_eff_keep(eff_long, a, weft_eff_call(eff_long, look_up, n / 10)); }
+static eff_long confirm(weft_eff_arena *a, long n) {
+    return weft_eff_keep(eff_long, a, weft_eff_call(eff_long, look_up, n / 10));
+}
 
 static void run(void *arg) {
     (void)arg;
     char text[2000];
     long n = 0;
-    eff_long number = weft_eff_call(eff_long, look_up, 5), call = weft_eff_timeout(eff_long, weft_eff_call(eff_long, dial, 20), weft_ms(50));
+    eff_long number = weft_eff_call(eff_long, look_up, 5);
+    eff_long call = weft_eff_timeout(eff_long, weft_eff_call(eff_long, dial, 20), weft_ms(50));
     weft_schedule gently = weft_schedule_times(weft_schedule_exponential(weft_ms(10), 2), 3);
     eff_long talk = weft_eff_flat_map(eff_long, weft_eff_retry(eff_long, call, gently), confirm);
     eff_both at_once = weft_eff_zip_par(eff_both, talk, number);

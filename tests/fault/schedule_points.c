@@ -98,7 +98,8 @@ static void explained(void) {
     weft_counters c;
     weft_count k;
     eff_long e = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, holds, 1), more);
-    for (weft_explain_format f = WEFT_EXPLAIN_TEXT; f <= WEFT_EXPLAIN_SVG; f++) CHECK(weft_explain(e, f, text, sizeof text) || refusing());
+    for (weft_explain_format f = WEFT_EXPLAIN_TEXT; f <= WEFT_EXPLAIN_SVG; f++)
+        CHECK(weft_explain(e, f, text, sizeof text) || refusing());
     if (!FINE_ERR(weft_counters_open(&c, e))) return;
     FINE(weft_run_effect_with(e, NULL, (&(weft_eff_options){.watch = weft_counters_watch(&c)})));
     CHECK(weft_counters_get(&c, e, &k) && k.runs <= 1);
@@ -108,5 +109,6 @@ static void explained(void) {
 }
 
 const scenario schedule_scenarios[] = {
-    {"retries", retries, NULL},     {"repeats", repeats, NULL}, {"followed", NULL, followed}, {"explained", explained, NULL}, {NULL, NULL, NULL},
+    {"retries", retries, NULL},     {"repeats", repeats, NULL}, {"followed", NULL, followed},
+    {"explained", explained, NULL}, {NULL, NULL, NULL},
 };

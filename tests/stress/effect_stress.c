@@ -65,7 +65,8 @@ static void perform(void *arg) {
     weft_time from = weft_now();
     weft_counters c = {NULL};
     if (r->way->watched) CHECK_EQ(weft_counters_open(&c, e), WEFT_OK);
-    weft_exit x = weft_run_effect_with(e, &value, (&(weft_eff_options){.direct = r->way->direct, .watch = weft_counters_watch(&c)}));
+    weft_eff_options how = {.direct = r->way->direct, .watch = weft_counters_watch(&c)};
+    weft_exit x = weft_run_effect_with(e, &value, &how);
     r->took = weft_now() - from;
     if (r->way->watched) check_counts(&c, e, x, r->took);
     r->got = (outcome){x.tag, x.tag == WEFT_EXIT_INTERRUPT ? 0 : x.code, value};
@@ -85,8 +86,8 @@ static void do_it(run *r, uint64_t seed) {
     else if (r->way->workers)
         r->ended = weft_call(parallel[r->way->workers], perform, r);
     else
-        r->ended = weft_run(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = seed, .explore = r->way->how, .clock = WEFT_CLOCK_AUTO),
-                            perform, r);
+        r->ended = weft_run(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = seed, .explore = r->way->how,
+                                          .clock = WEFT_CLOCK_AUTO), perform, r);
     for (int i = 0; i < SPECS; i++) weft_eff_memo_drop(&memos[i].memo);
     if (!r->way->workers) CHECK_EQ(weft__heap_live(), live);
     for (int i = 0; i < SPECS; i++)
@@ -98,6 +99,7 @@ static void do_it(run *r, uint64_t seed) {
 typedef enum verdict { AGREE, DIFFER, SKIPPED } verdict;
 
 static char difference[300];
+#define DIFFERS(...) (snprintf(difference, sizeof difference, __VA_ARGS__), DIFFER)
 
 static verdict compare(const spec *program, const way *w, uint64_t seed) {
     run r = {.program = program, .way = w};
@@ -107,20 +109,16 @@ static verdict compare(const spec *program, const way *w, uint64_t seed) {
     outcome o = meaning(program, INPUT, &end);
     if (now_is.vague || now_is.hangs) return SKIPPED;
     do_it(&r, seed);
-    if (r.ended != WEFT_OK) return snprintf(difference, sizeof difference, "the run ended with %s", weft_err_text(r.ended)), DIFFER;
-    if (o.tag != r.got.tag || o.code != r.got.code || o.value != r.got.value) {
-        snprintf(difference, sizeof difference, "it should end with {tag %u, code %d, value %ld}; it ended with {tag %u, code %d, value %ld}",
-                 o.tag, o.code, o.value, r.got.tag, r.got.code, r.got.value);
-        return DIFFER;
-    }
+    if (r.ended != WEFT_OK) return DIFFERS("the run ended with %s", weft_err_text(r.ended));
+    if (o.tag != r.got.tag || o.code != r.got.code || o.value != r.got.value)
+        return DIFFERS("it should end with {tag %u, code %d, value %ld}; it ended with {tag %u, code %d, value %ld}", o.tag,
+                       o.code, o.value, r.got.tag, r.got.code, r.got.value);
     for (int i = 0; i < SPECS; i++)
         for (int k = 0; k < NOTES; k++)
             if (now_is.noted[i][k] != r.made[i][k])
-                return snprintf(difference, sizeof difference, "#%d should do (%d) %d times; it did %d times", i, k, now_is.noted[i][k],
-                                r.made[i][k]),
-                       DIFFER;
+                return DIFFERS("#%d should do (%d) %d times; it did %d times", i, k, now_is.noted[i][k], r.made[i][k]);
     if (!w->thread && end != r.took)
-        return snprintf(difference, sizeof difference, "it should take %lldns; it took %lldns", (long long)end, (long long)r.took), DIFFER;
+        return DIFFERS("it should take %lldns; it took %lldns", (long long)end, (long long)r.took);
     return AGREE;
 }
 
@@ -180,7 +178,8 @@ static uint64_t setting(const char *name, uint64_t otherwise) {
 }
 
 static void open_parallel(void) {
-    for (unsigned n = 1; n <= 2; n++) CHECK_EQ(weft_open(&WEFT_OPTIONS(.workers = n, .clock = WEFT_CLOCK_AUTO), &parallel[n]), WEFT_OK);
+    for (unsigned n = 1; n <= 2; n++)
+        CHECK_EQ(weft_open(&WEFT_OPTIONS(.workers = n, .clock = WEFT_CLOCK_AUTO), &parallel[n]), WEFT_OK);
 }
 static void close_parallel(void) {
     for (unsigned n = 1; n <= 2; n++) CHECK_EQ(weft_close(parallel[n]), WEFT_OK);
@@ -207,7 +206,8 @@ TEST(effects_do_what_they_mean_however_they_are_run) {
     test_note(NULL);
     close_parallel();
     for (unsigned i = 0; i < WAYS; i++) {
-        fprintf(stderr, "    %s: %llu of %llu programs compared\n", ways[i].name, (unsigned long long)seen[i], (unsigned long long)runs);
+        fprintf(stderr, "    %s: %llu of %llu programs compared\n", ways[i].name, (unsigned long long)seen[i],
+                (unsigned long long)runs);
         CHECK(only < WAYS || runs < 100 || seen[i] > runs / 2);
     }
 }
@@ -225,7 +225,8 @@ TEST(a_planted_error_is_found_and_made_small) {
         spec *root = program_of(seed);
         int before = size_of(root);
         while (shrink_at(&root, &root, &ways[0], seed)) continue;
-        fprintf(stderr, "    %s: found in program %llu, %d parts of %d\n", errors[p], (unsigned long long)seed, size_of(root), before);
+        fprintf(stderr, "    %s: found in program %llu, %d parts of %d\n", errors[p], (unsigned long long)seed, size_of(root),
+                before);
         CHECK(compare(root, &ways[0], seed) == DIFFER);
         CHECK(size_of(root) <= 12);
         plant = NOTHING;

@@ -28,7 +28,8 @@ typedef enum spec_kind {
 static const char *const kind_names[] = {
     "succeed", "fail", "die", "call", "call_fails", "call_dies", "flaky", "sleep", "promise", "stop", "never",
     "suspend", "map", "map_with", "map_error", "fold", "timeout", "retry", "repeat", "memoise", "annotate", "uninterruptible",
-    "restore", "provide", "flat_map", "tap", "catch_all", "acquire", "ensuring", "on_interrupt", "zip", "zip_par", "race", "any", "each"};
+    "restore", "provide", "flat_map", "tap", "catch_all", "acquire", "ensuring", "on_interrupt", "zip",
+    "zip_par", "race", "any", "each"};
 
 typedef struct spec {
     spec_kind kind;
@@ -251,7 +252,8 @@ static eff_long build_at_once(weft_eff_arena *a, const spec *s, const eff_long *
     default: break;
     }
     for (int i = 0; i < s->n; i++) items[s->id][i] = mix(x, i);
-    weft_eff_unit all = weft_eff_for_each_par_with(items[s->id], (size_t)s->n, results[s->id], 1 + s->c % 3, on_value, s->sub[0]);
+    size_t n = (size_t)s->n;
+    weft_eff_unit all = weft_eff_for_each_par_with(items[s->id], n, results[s->id], 1 + s->c % 3, on_value, s->sub[0]);
     return KEPT(weft_eff_map_with(eff_long, all, all_results, s));
 }
 
@@ -280,7 +282,8 @@ static eff_long build(weft_eff_arena *a, const spec *s, long x) {
     if (s->kind < SUSPEND) return build_leaf(a, s, x);
     if (s->kind == SUSPEND) return KEPT(weft_eff_suspend(eff_long, on_start, s->sub[0], x));
     bool second = s->kind >= ENSURING; /* known before it runs */
-    for (unsigned i = 0; i < subs_of(s->kind, s->n) && s->kind != EACH && (i == 0 || second); i++) sub[i] = build(a, s->sub[i], x);
+    unsigned subs = s->kind == EACH ? 0 : second ? subs_of(s->kind, s->n) : 1;
+    for (unsigned i = 0; i < subs; i++) sub[i] = build(a, s->sub[i], x);
     if (s->kind >= ZIP_PAR) return build_at_once(a, s, sub, x);
     eff_pair both;
     eff_resource r;
@@ -302,7 +305,8 @@ static eff_long build(weft_eff_arena *a, const spec *s, long x) {
 
 static void write_spec(FILE *f, const spec *s, int depth) {
     fprintf(f, "%*s%s #%d c=%ld", depth * 2, "", kind_names[s->kind], s->id, s->c);
-    if (s->kind == SLEEP || s->kind == TIMEOUT || s->kind == RETRY || s->kind == REPEAT) fprintf(f, " d=%lldns", (long long)s->d);
+    bool timed = s->kind == SLEEP || s->kind == TIMEOUT || s->kind == RETRY || s->kind == REPEAT;
+    if (timed) fprintf(f, " d=%lldns", (long long)s->d);
     if (s->kind == EACH) fprintf(f, " items=%d", s->n);
     fprintf(f, "\n");
     for (unsigned i = 0; i < subs_of(s->kind, s->n); i++) write_spec(f, s->sub[i], depth + 1);

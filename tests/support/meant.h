@@ -4,7 +4,7 @@
  * evaluated one after the other, each from the same beginning; then it is known who decided, and when, and the others are
  * evaluated again, up to that.
  *
- * Where two things happen at the same time, or a rule does not say what counts, the meaning is `vague`.
+ * Where two things happen at the same time, or no rule says what counts, the meaning is `vague`.
  *
  * It can be made wrong (`plant`), which is how the comparison is shown to notice.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -25,7 +25,6 @@ typedef struct world {
     int attempts[SPECS];
     bool known[SPECS];
     outcome remembered[SPECS];
-    int interrupts; /* noticed so far */
     bool vague, hangs;
 } world;
 static world now_is;
@@ -37,6 +36,7 @@ typedef struct region {
     int64_t at;                /* ENDS: interrupted then */
     const struct region *mask; /* RESTORED: which one is not there; MASKED: the restorable one around, in the same run */
     const struct region *outer;
+    bool *noticed;             /* ENDS: somebody in it was interrupted by it */
 } region;
 
 typedef struct place {
@@ -56,13 +56,14 @@ static outcome fails_with(int code) { return (outcome){WEFT_EXIT_FAIL, code, 0};
 static bool good(outcome o) { return o.tag == WEFT_EXIT_OK; }
 static outcome then(outcome a, outcome b) { return good(a) ? (good(b) ? a : b) : a; }
 
-/* When what is at r is interrupted. */
-static int64_t ends_at(const region *r) {
+/* When what is at r is interrupted; who does it by `now` is noticed. */
+static int64_t looked_at(const region *r, int64_t now) {
     const region *lifted[SPECS];
     int n = 0;
     int64_t at = INT64_MAX;
     for (; r; r = r->outer) {
         if (r->kind == ENDS && r->at < at) at = r->at;
+        if (r->kind == ENDS && r->at <= now && r->noticed) *r->noticed = true;
         if (r->kind == RESTORED) lifted[n++] = r->mask;
         if (r->kind != MASKED) continue;
         bool is_lifted = false;
@@ -71,26 +72,37 @@ static int64_t ends_at(const region *r) {
     }
     return at;
 }
+static int64_t ends_at(const region *r) { return looked_at(r, INT64_MIN); }
+
+/* What was noticed around r is put aside, or put back. */
+enum { MOST_REGIONS = 4 * SPECS };
+static void keep_noticed(const region *r, bool *kept, bool put_back) {
+    for (int i = 0; r && i < MOST_REGIONS; r = r->outer, i++) {
+        if (!r->noticed) continue;
+        if (put_back) *r->noticed = kept[i];
+        else kept[i] = *r->noticed;
+    }
+}
 
 static outcome meant(const spec *s, long x, place *p);
 
-static outcome stop_here(void) {
-    now_is.interrupts++;
+static outcome stop_here(const place *p) {
+    looked_at(p->r, p->t);
     return stopped;
 }
 static outcome sleeps(place *p, int64_t d) {
     int64_t end = ends_at(p->r);
     if (timeless) return value_is(0);
-    if (end <= p->t) return stop_here();
+    if (end <= p->t) return stop_here(p);
     if (p->t + d == end) now_is.vague = true;
     if (p->t + d < end) return p->t += d, value_is(0);
     p->t = end;
-    return stop_here();
+    return stop_here(p);
 }
 
 /* Where nothing interrupts. */
 static outcome meant_masked(const spec *s, long x, place *p, bool restorable) {
-    const region mask = {MASKED, 0, p->restorable, p->r};
+    const region mask = {MASKED, 0, p->restorable, p->r, NULL};
     place in = {p->t, &mask, restorable ? &mask : NULL};
     outcome o = meant(s, x, &in);
     p->t = in.t;
@@ -106,12 +118,12 @@ static outcome meant_leaf(const spec *s, long x, place *p) {
     case FAIL: return fails_with(300 + (int)(s->c % 10));
     case DIE: return (outcome){WEFT_EXIT_DIE, 400, 0};
     case STOP: return stopped;
-    case PROMISE: return !timeless && ends_at(p->r) <= p->t ? stop_here() : value_is(77); /* a cancellation point */
+    case PROMISE: return !timeless && ends_at(p->r) <= p->t ? stop_here(p) : value_is(77); /* a cancellation point */
     case SLEEP: o = sleeps(p, nap_of(s, x)); return good(o) ? value_is(mix(x, s->c)) : o;
     case NEVER:
         if (timeless || ends_at(p->r) == INT64_MAX) return now_is.hangs = true, stopped;
         if (ends_at(p->r) > p->t) p->t = ends_at(p->r);
-        return stop_here();
+        return stop_here(p);
     default: break;
     }
     now_is.noted[s->id][0]++;
@@ -122,17 +134,15 @@ static outcome meant_leaf(const spec *s, long x, place *p) {
 }
 
 static outcome meant_timeout(const spec *s, long x, place *p) {
-    const region limit = {ENDS, p->t + limit_of(s), NULL, p->r};
+    bool noticed = false;
+    const region limit = {ENDS, p->t + limit_of(s), NULL, p->r, &noticed};
     place in = {p->t, &limit, p->restorable};
-    int before = now_is.interrupts;
     outcome o = meant(s->sub[0], x, &in);
     p->t = in.t;
     if (timeless || in.t < limit.at) return o;
-    bool noticed = now_is.interrupts != before;
     if (ends_at(p->r) <= in.t) now_is.vague = true; /* and from outside as well: which of them was noticed? */
-    if (o.tag == WEFT_EXIT_INTERRUPT && !noticed) now_is.vague = true;
     if (good(o) && noticed) now_is.vague = true;
-    return o.tag == WEFT_EXIT_INTERRUPT ? fails_with(WEFT_E_TIMEOUT) : o;
+    return noticed && o.tag == WEFT_EXIT_INTERRUPT ? fails_with(WEFT_E_TIMEOUT) : o;
 }
 
 static outcome meant_again(const spec *s, long x, place *p) {
@@ -153,7 +163,7 @@ static outcome meant_again(const spec *s, long x, place *p) {
 /* ---- one after the other ----------------------------------------------------------------------------------- */
 
 static outcome meant_over(const spec *s, long x, place *p) {
-    const region lifted = {RESTORED, 0, p->restorable, p->r};
+    const region lifted = {RESTORED, 0, p->restorable, p->r, NULL};
     outcome o;
     switch (s->kind) {
     case TIMEOUT: return meant_timeout(s, x, p);
@@ -251,7 +261,7 @@ static void run_arm(arms *a, int i, const place *p, int64_t from, const region *
 static void run_arms(arms *a, const place *p) {
     int64_t free_at[ARMS];
     int hands = a->s->kind == EACH ? 1 + (int)(a->s->c % 3) : ARMS;
-    const region over = {ENDS, a->who < 0 ? a->when : a->when + (plant == LATE_CANCEL), NULL, p->r};
+    const region over = {ENDS, a->who < 0 ? a->when : a->when + (plant == LATE_CANCEL), NULL, p->r, NULL};
     for (int k = 0; k < ARMS; k++) free_at[k] = p->t;
     for (int i = 0; i < a->n; i++) {
         int hand = 0;
@@ -304,7 +314,9 @@ static arms arms_of(const spec *s, long x) {
 static outcome meant_at_once(const spec *s, long x, place *p) {
     arms a = arms_of(s, x);
     world before = now_is;
-    if (ends_at(p->r) <= p->t) return stop_here();
+    bool noticed[MOST_REGIONS];
+    if (ends_at(p->r) <= p->t) return stop_here(p);
+    keep_noticed(p->r, noticed, false);
     run_arms(&a, p);
     decide(&a);
     if (a.who >= 0) {
@@ -313,6 +325,7 @@ static outcome meant_at_once(const spec *s, long x, place *p) {
             if (i != a.who && a.begun[i] && a.end[i] == a.when && a.o[i].tag != WEFT_EXIT_INTERRUPT) vague = true;
         now_is = before;
         now_is.vague |= vague;
+        keep_noticed(p->r, noticed, true);
         run_arms(&a, p);
     }
     int64_t end = p->t;
@@ -322,8 +335,7 @@ static outcome meant_at_once(const spec *s, long x, place *p) {
     }
     p->t = end;
     outcome o = combine(&a, result_of(&a));
-    if (o.tag == WEFT_EXIT_INTERRUPT) now_is.interrupts++;
-    return o;
+    return o.tag == WEFT_EXIT_INTERRUPT ? stop_here(p) : o;
 }
 
 static outcome meant_in_turn(const spec *s, long x, place *p) {

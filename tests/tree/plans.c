@@ -17,9 +17,12 @@ WEFT_TASK(sum, long, pair);
 
 enum { NODES = 40 };
 static const char *const texts[] = {
-    "plain", "\"quoted\" 'twice'", "<a href=\"&amp;\">]]></a>", "back\\slash \\n \\u0041", "line\nfeed\ttab\rreturn", "\x01\x02\x1f\x7f",
-    "na\xc3\xafve \xe2\x82\xac \xf0\x9f\xa7\xb5", "\xff\xfe broken \xc3", "\xed\xa0\x80 surrogate", "\xef\xbf\xbf\xef\xbf\xbe not characters",
-    "\xc0\x80 overlong \xe0\x80\x80", "%s%n%d", "", "-- --> */ }]\"", "\xf4\x90\x80\x80 beyond", "\xc2\x85\xe2\x80\xa8 other line ends",
+    "plain", "\"quoted\" 'twice'", "<a href=\"&amp;\">]]></a>", "back\\slash \\n \\u0041", "line\nfeed\ttab\rreturn",
+    "\x01\x02\x1f\x7f",
+    "na\xc3\xafve \xe2\x82\xac \xf0\x9f\xa7\xb5", "\xff\xfe broken \xc3", "\xed\xa0\x80 surrogate",
+    "\xef\xbf\xbf\xef\xbf\xbe not characters",
+    "\xc0\x80 overlong \xe0\x80\x80", "%s%n%d", "", "-- --> */ }]\"",
+    "\xf4\x90\x80\x80 beyond", "\xc2\x85\xe2\x80\xa8 other line ends",
 };
 enum { TEXTS = sizeof texts / sizeof *texts };
 
@@ -37,12 +40,14 @@ int main(int argc, char **argv) {
         const char *text = texts[mixed_next(&random) % TEXTS];
         unsigned kind = i < 3 ? 0 : (unsigned)(mixed_next(&random) % 3);
         eff_pair two = weft_eff_zip(eff_pair, a, b);
-        eff_long e = kind == 0 ? weft_eff_succeed(eff_long, i) : kind == 1 ? weft_eff_annotate(eff_long, a, text) : weft_eff_map(eff_long, two, sum);
+        eff_long leaf = weft_eff_succeed(eff_long, i), noted = weft_eff_annotate(eff_long, a, text);
+        eff_long mapped = weft_eff_map(eff_long, two, sum), e = kind == 0 ? leaf : kind == 1 ? noted : mapped;
         sites[i] = (weft_eff_site){texts[mixed_next(&random) % TEXTS], texts[mixed_next(&random) % TEXTS], (int)i};
         ((weft_eff_node *)e.ref)->site = &sites[i];
         made[i] = weft_eff_keep(eff_long, &arena, e);
     }
-    weft_explain_options o = {.format = (weft_explain_format)atoi(argv[1]), .most = random % 3 ? 0 : 1 + (uint32_t)(random % 20),
+    weft_explain_options o = {.format = (weft_explain_format)atoi(argv[1]),
+                              .most = random % 3 ? 0 : 1 + (uint32_t)(random % 20),
                               .depth = random % 5 ? 0 : 1 + (uint32_t)(random % 7)};
     size_t n = weft_explain_with(made[NODES - 1], &o, out, sizeof out);
     if (!n || n != strlen(out)) return 1;

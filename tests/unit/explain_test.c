@@ -122,7 +122,8 @@ TEST(what_is_not_shown_is_counted) {
     o = (weft_explain_options){.no_places = true, .most = 3};
     EXPECT_TEXT(all, &o, "zip\n  map sum\n    zip\n      ... 4 more\n");
     o.most = 7;
-    EXPECT_TEXT(all, &o, "zip\n  map sum\n    zip\n      map increment\n        call work_for\n      succeed\n  fail  code 300: \n");
+    EXPECT_TEXT(all, &o,
+                "zip\n  map sum\n    zip\n      map increment\n        call work_for\n      succeed\n  fail  code 300: \n");
     o.most = 1;
     EXPECT_TEXT(all, &o, "zip\n  ... 6 more\n");
 }
@@ -152,7 +153,8 @@ enum { MILLION = 1000000 };
 static void *explain_large(void *arg) {
     eff_long *nested = arg;
     char *large = malloc(1 << 20);
-    for (weft_explain_format f = WEFT_EXPLAIN_TEXT; f <= WEFT_EXPLAIN_SVG; f++) CHECK(weft_explain(*nested, f, large, 1 << 20) > 1000);
+    for (weft_explain_format f = WEFT_EXPLAIN_TEXT; f <= WEFT_EXPLAIN_SVG; f++)
+        CHECK(weft_explain(*nested, f, large, 1 << 20) > 1000);
     weft_explain_options o = {.no_places = true, .most = 10, .depth = 5};
     weft_explain_with(*nested, &o, large, 1 << 20);
     CHECK(strstr(large, "          ... 999995 more\n")); /* of a million and one, six are shown */
@@ -312,8 +314,8 @@ static eff_long shared_effect;
 static long run_shared(long times);
 WEFT_TASK(run_shared, long, long);
 static long run_shared(long times) {
-    while (times-- > 0)
-        CHECK(weft_ok(weft_run_effect_with(shared_effect, NULL, (&(weft_eff_options){.watch = weft_counters_watch(&shared_counters)}))));
+    weft_eff_options o = {.watch = weft_counters_watch(&shared_counters)};
+    while (times-- > 0) CHECK(weft_ok(weft_run_effect_with(shared_effect, NULL, &o)));
     return 0;
 }
 static void at_once(void *arg) {

@@ -52,9 +52,9 @@ typedef struct weft_explain_options {
 
 /* size_t weft_explain(E e, weft_explain_format format, char *buffer, size_t bytes)
  * size_t weft_explain_with(E e, const weft_explain_options *options, char *buffer, size_t bytes)
- * Write the plan of e, cut to `bytes`, terminated (if bytes > 0).  Returns the length of the whole, as snprintf does; 0: no memory.
- * Runs nothing.  Takes a few KiB of stack however large e is, and heap in proportion to it while it works.  A part that does not
- * live any more is said to be so.  options may be NULL.
+ * Write the plan of e, cut to `bytes`, terminated (if bytes > 0).  Returns the length of the whole, as snprintf does; 0: no
+ * memory.  Runs nothing.  Takes a few KiB of stack however large e is, and heap in proportion to it while it works.  A part
+ * that does not live any more is said to be so.  options may be NULL.
  * [any thread] [never suspends] */
 #define weft_explain(e, format_, buffer, bytes) \
     weft__explain((e).ref, &(const weft_explain_options){.format = (format_)}, (buffer), (bytes))
