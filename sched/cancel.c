@@ -294,7 +294,7 @@ void weft__fiber_cancel(weft_fiber *s, const weft_cause *why, bool soft) {
  * fiber is detached meanwhile: so who goes on from the base of such a fiber has `walk_lock` until the end of the walk, and
  * who detaches takes it too. */
 typedef struct walk {
-    const weft__node *open; /* a mask that is restored here */
+    const weft__node *open; /* a mask that is restored here; of several that further out */
     runtime *locked;
 } walk;
 
@@ -319,7 +319,8 @@ static void walk_end(walk *k) {
 /* The next node outwards as far as cancels are concerned: from a restored part of a mask past the mask, from within a
  * mask or a shield nowhere. */
 static weft__node *beyond(weft__node *n, walk *k) {
-    if (n->kind == WEFT__RESTORE) k->open = (const weft__node *)n->why;
+    const weft__node *of = n->kind == WEFT__RESTORE ? (const weft__node *)(const void *)n->why : NULL;
+    if (of && (!k->open || of->depth < k->open->depth)) k->open = of;
     bool shut = (n->kind == WEFT__MASK || n->shield) && !atom_load_rlx(&node_owner(n)->rt->forced);
     if (n == k->open)
         k->open = NULL;
@@ -488,7 +489,7 @@ weft_err weft_mask_restore(weft_mask *m, weft_mask *of) {
     weft__region_enter(&m->region, &f->pub, WEFT__RESTORE);
     m->region.node.why = (const weft_cause *)(const void *)&of->region.node; /* which mask: it has no cause of its own */
     m->floor = f->floor;
-    f->floor = (uint16_t)of->floor;
+    if (of->floor < f->floor) f->floor = (uint16_t)of->floor; /* inside another restored part it may be lower already */
     cancel_look_again(f);
     return WEFT_OK;
 }

@@ -457,6 +457,39 @@ static int waits_restored(int n) {
     CHECK_EQ(weft_mask_end(&m), WEFT_OK);
     return n;
 }
+/* The same in the restored part of a restored part, of two masks: whichever is restored first. */
+static int waits_restored_twice(int outer_first);
+WEFT_TASK(waits_restored_twice, int, int);
+static int waits_restored_twice(int outer_first) {
+    weft_mask outer, inner, first, second;
+    weft_mask_begin(&outer);
+    weft_mask_begin(&inner);
+    CHECK_EQ(weft_mask_restore(&first, outer_first ? &outer : &inner), WEFT_OK);
+    CHECK_EQ(weft_mask_restore(&second, outer_first ? &inner : &outer), WEFT_OK);
+    CHECK(interrupted(weft_sleep(weft_s(100))));
+    CHECK(interrupted(weft_checkpoint()));
+    CHECK_EQ(weft_mask_end(&second), WEFT_OK);
+    CHECK(interrupted(weft_checkpoint()) == !!outer_first);
+    CHECK_EQ(weft_mask_end(&first), WEFT_OK);
+    CHECK(weft_ok(weft_sleep(weft_s(1))));
+    CHECK_EQ(weft_mask_end(&inner), WEFT_OK);
+    CHECK_EQ(weft_mask_end(&outer), WEFT_OK);
+    return outer_first;
+}
+static void restores_twice(void *arg) {
+    (void)arg;
+    for (int outer_first = 0; outer_first < 2; outer_first++) {
+        waits_restored_twice_fiber f;
+        weft_time from = weft_now();
+        CHECK(weft_ok(weft_spawn(&f, waits_restored_twice, outer_first)));
+        CHECK(weft_ok(weft_sleep(weft_s(1))));
+        CHECK(weft_ok(weft_interrupt(f, NULL)));
+        CHECK_EQ(weft_now() - from, weft_s(2));
+        weft_drop(f);
+    }
+}
+TEST(an_interrupt_reaches_a_wait_that_is_restored_from_two_masks) { often(WEFT_CLOCK_AUTO, restores_twice, 50); }
+
 static void restores(void *arg) {
     (void)arg;
     waits_restored_fiber f;
