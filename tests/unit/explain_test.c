@@ -88,6 +88,13 @@ TEST(a_plan_says_what_each_node_is_about) {
                 "  never\n");
 }
 
+TEST(a_loop_says_how_many_items_it_has) {
+    static const long items[3] = {1, 2, 3};
+    EXPECT_TEXT(weft_eff_for_each_par(items, 3, NULL, 0, work_again), &bare, "for_each_par work_again  3 items, 1 at once\n");
+    EXPECT_TEXT(weft_eff_for_each_par(items, 1, NULL, INT64_MAX, work_again), &bare,
+                "for_each_par work_again  1 item, all at once\n");
+}
+
 TEST(fused_maps_are_shown_each_by_itself) {
     eff_long e = weft_eff_map(eff_long, weft_eff_map(eff_long, weft_eff_succeed(eff_long, 1), increment), work_for);
     e = weft_eff_map(eff_long, weft_eff_map(eff_long, e, increment), work_for);
