@@ -186,7 +186,7 @@ static void close_parallel(void) {
 }
 
 TEST(effects_do_what_they_mean_however_they_are_run) {
-    uint64_t first = setting("WEFT_FUZZ_SEED", 1), runs = setting("WEFT_FUZZ_RUNS", WEFT__SAN_STACKS > 1 ? 800 : 4000);
+    uint64_t first = setting("WEFT_FUZZ_SEED", 1), runs = setting("WEFT_FUZZ_RUNS", WEFT__SAN_STACKS > 1 ? 600 : 2500);
     uint64_t only = setting("WEFT_FUZZ_WAY", WAYS), seen[WAYS] = {0};
     run_ends(NULL, nothing, NULL, WEFT_OK);
     open_parallel();
