@@ -107,14 +107,13 @@ static const void *caller(void) {
 static bool push(lane *l, activity a) {
     if (l->n == l->room) {
         size_t larger = l->room ? l->room * 2 : 32;
-        activity *p = l->lost ? NULL : weft__heap_alloc(larger * sizeof *p, 0);
+        activity *p = l->lost ? NULL : weft__heap_alloc(larger * sizeof *p, 0); /* those that are lost end first */
         if (!p) return l->lost++, false;
         if (l->n) memcpy(p, l->stack, l->n * sizeof *p);
         weft__heap_free(l->stack, l->room * sizeof *p);
         l->stack = p;
         l->room = larger;
     }
-    if (l->lost) return l->lost++, false;
     l->stack[l->n++] = a;
     return true;
 }

@@ -14,7 +14,6 @@ void weft__paper_bytes(paper *p, const char *text, size_t n) {
     p->at += fits;
     p->left -= fits;
     *p->at = 0;
-    if (fits < n) p->left = 1; /* what comes later does not fit either, however short it is */
 }
 
 static void write_text(paper *p, const char *text) { weft__paper_bytes(p, text, strlen(text)); }

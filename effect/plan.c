@@ -186,6 +186,14 @@ const char *weft__plan_name(const plan_item *i) {
     return i->site && i->site->name && strcmp(i->site->name, weft__plan_kind(i)) ? i->site->name : NULL;
 }
 
+static void each_detail(paper *p, const weft__eff_each_spec *s) {
+    weft__paper_print(p, "%zu item%s, ", s->n, s->n == 1 ? "" : "s");
+    if (s->parallelism < INT64_MAX)
+        weft__paper_print(p, "%lld at once", (long long)(s->parallelism ? s->parallelism : 1));
+    else
+        weft__paper_print(p, "all at once");
+}
+
 const char *weft__plan_detail(const weft_eff_node *n, char *buffer, size_t bytes) {
     paper p = paper_on(buffer, bytes);
     const weft_cause *cause = n->u.leaf.with;
@@ -196,6 +204,7 @@ const char *weft__plan_detail(const weft_eff_node *n, char *buffer, size_t bytes
     case WEFT__EFF_TIMEOUT: weft__paper_duration(&p, n->u.leaf.number); break;
     case WEFT__EFF_RETRY:
     case WEFT__EFF_REPEAT: weft_schedule_format(n->u.leaf.with, buffer, bytes); break;
+    case WEFT__EFF_EACH: each_detail(&p, n->u.leaf.with); break;
     case WEFT__EFF_ANNOTATE: weft__paper_print(&p, "\"%s\"", (const char *)n->u.leaf.with); break;
     default: return NULL;
     }

@@ -56,4 +56,4 @@ static void run(void *arg) {
     weft_counters_close(&c);
 }
 
-int main(void) { return weft_run(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), run, NULL); }
+int main(void) { return weft_run(&WEFT_OPTIONS(.workers = 1, .clock = WEFT_CLOCK_AUTO), run, NULL) != WEFT_OK; }

@@ -185,11 +185,8 @@ static void close_parallel(void) {
     for (unsigned n = 1; n <= 2; n++) CHECK_EQ(weft_close(parallel[n]), WEFT_OK);
 }
 
-TEST(effects_do_what_they_mean_however_they_are_run) {
-    uint64_t first = setting("WEFT_FUZZ_SEED", 1), runs = setting("WEFT_FUZZ_RUNS", WEFT__SAN_STACKS > 1 ? 800 : 4000);
-    uint64_t only = setting("WEFT_FUZZ_WAY", WAYS), seen[WAYS] = {0};
-    run_ends(NULL, nothing, NULL, WEFT_OK);
-    open_parallel();
+/* From program `first` on; one that differs is printed, and the end.  *seen: how many were compared, each way. */
+static void compare_many(uint64_t first, uint64_t runs, uint64_t only, uint64_t *seen) {
     for (uint64_t seed = first; seed < first + runs; seed++) {
         for (unsigned i = 0; i < WAYS; i++) {
             if (only < WAYS && i != only) continue;
@@ -204,6 +201,14 @@ TEST(effects_do_what_they_mean_however_they_are_run) {
         }
     }
     test_note(NULL);
+}
+
+TEST(effects_do_what_they_mean_however_they_are_run) {
+    uint64_t first = setting("WEFT_FUZZ_SEED", 1), runs = setting("WEFT_FUZZ_RUNS", WEFT__SAN_STACKS > 1 ? 600 : 2500);
+    uint64_t only = setting("WEFT_FUZZ_WAY", WAYS), seen[WAYS] = {0};
+    run_ends(NULL, nothing, NULL, WEFT_OK);
+    open_parallel();
+    compare_many(first, runs, only, seen);
     close_parallel();
     for (unsigned i = 0; i < WAYS; i++) {
         fprintf(stderr, "    %s: %llu of %llu programs compared\n", ways[i].name, (unsigned long long)seen[i],
@@ -232,6 +237,19 @@ TEST(a_planted_error_is_found_and_made_small) {
         plant = NOTHING;
         CHECK(compare(root, &ways[0], seed) == AGREE);
     }
+}
+
+static void catch_interrupts(void *arg) {
+    uint64_t seen[WAYS] = {0};
+    (void)arg;
+    plant = CATCHES_INTERRUPTS;
+    compare_many(1, 1000, 0, seen);
+}
+TEST(what_differs_is_printed_as_a_program_and_as_a_plan_with_its_seed) {
+    EXPECT_DEATH(catch_interrupts, NULL, SIGABRT, "on a fiber, fifo, program ");
+    EXPECT_DEATH(catch_interrupts, NULL, SIGABRT, " WEFT_FUZZ_RUNS=1): it should end with {tag ");
+    EXPECT_DEATH(catch_interrupts, NULL, SIGABRT, "  catch_all #");
+    EXPECT_DEATH(catch_interrupts, NULL, SIGABRT, "  catch_all on_failure\n");
 }
 
 TEST_MAIN

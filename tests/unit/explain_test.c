@@ -88,6 +88,13 @@ TEST(a_plan_says_what_each_node_is_about) {
                 "  never\n");
 }
 
+TEST(a_loop_says_how_many_items_it_has) {
+    static const long items[3] = {1, 2, 3};
+    EXPECT_TEXT(weft_eff_for_each_par(items, 3, NULL, 0, work_again), &bare, "for_each_par work_again  3 items, 1 at once\n");
+    EXPECT_TEXT(weft_eff_for_each_par(items, 1, NULL, INT64_MAX, work_again), &bare,
+                "for_each_par work_again  1 item, all at once\n");
+}
+
 TEST(fused_maps_are_shown_each_by_itself) {
     eff_long e = weft_eff_map(eff_long, weft_eff_map(eff_long, weft_eff_succeed(eff_long, 1), increment), work_for);
     e = weft_eff_map(eff_long, weft_eff_map(eff_long, e, increment), work_for);
@@ -189,6 +196,17 @@ TEST(a_part_that_does_not_live_any_more_is_said_to_be_so) {
     weft_eff_arena_close(&arena);
     EXPECT_TEXT(weft_eff_map(eff_long, gone, increment), &bare, "map increment\n  (does not live any more)\n");
     EXPECT_TEXT((eff_long){0}, &bare, "");
+}
+
+static uintptr_t hidden;
+__attribute__((noinline)) static eff_long returns_a_literal(void) {
+    hidden = weft_eff_call(eff_long, work_for, 1).ref;
+    __asm__ volatile("" : "+m"(hidden) : : "memory"); /* the compiler is not told what it would warn of */
+    return (eff_long){hidden};
+}
+TEST(a_literal_of_a_function_that_has_returned_is_not_looked_at) {
+    eff_long gone = returns_a_literal();
+    EXPECT_TEXT(weft_eff_map(eff_long, gone, increment), &bare, "map increment\n  (does not live any more)\n");
 }
 
 TEST(without_memory_there_is_no_plan_and_nothing_is_lost) {
@@ -308,6 +326,27 @@ TEST(what_functions_make_is_counted_by_place) {
     CHECK(strstr(text, "\"total\":2}"));
     weft_counters_close(&c);
 }
+
+static void two_makers(void *arg) {
+    (void)arg;
+    weft_counters c;
+    eff_long once = weft_eff_flat_map(eff_long, weft_eff_call(eff_long, work_for, 1), work_again);
+    eff_long twice = weft_eff_flat_map(eff_long, once, work_again);
+    CHECK_EQ(weft_counters_open(&c, twice), WEFT_OK);
+    weft_eff_options watched = {.watch = weft_counters_watch(&c)};
+    CHECK(weft_ok(weft_run_effect_with(twice, NULL, &watched)));
+    weft_explain_options o = {.no_places = true, .counters = &c};
+    EXPECT_TEXT(twice, &o,
+                "flat_map work_again  -- 1 run, 121ms, own 0ns\n"
+                "  flat_map work_again  -- 1 run, 11ms, own 0ns\n"
+                "    call work_for  -- 1 run, 1ms, own 1ms\n"
+                "    : map increment  -- 1 run, 10ms, own 0ns\n"
+                "    : call work_for  -- 1 run, 10ms, own 10ms\n"
+                "  : map increment  -- 1 run, 110ms, own 0ns\n"
+                "  : call work_for  -- 1 run, 110ms, own 110ms\n");
+    weft_counters_close(&c);
+}
+TEST(what_one_function_makes_for_two_nodes_is_counted_below_each) { on_clock(WEFT_CLOCK_AUTO, two_makers); }
 
 static weft_counters shared_counters;
 static eff_long shared_effect;
