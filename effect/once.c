@@ -115,6 +115,7 @@ static void run_body(void *arg) {
     weft_clause *clauses = ROOM(h->n * sizeof *clauses);
     evidence_item *items = ROOM(d->start.items * sizeof *items);
     weft_task *call = ROOM(b->size);
+    const weft_exit *said = b->exit ? (const weft_exit *)(const void *)((char *)call + ((char *)(uintptr_t)b->exit - (char *)b->call)) : NULL;
     const weft_site *site = b->site;
     once o = {.p = {.owner = self, .body = self}, .handler = *h, .at = b->at, .bytes = b->bytes, .call = call, .kept = kept};
     memcpy(clauses, h->clauses, h->n * sizeof *clauses);
@@ -129,11 +130,13 @@ static void run_body(void *arg) {
     void *room = ROOM(weft__evidence_room(root, items, n, o.handler.shared));
     o.p.at.evidence = weft__evidence_make(room, root, items, n, o.handler.observe ? &see : NULL, o.handler.shared);
     self->coro_arg = &o;
+    self->task = call;
     atom_store_rlx(&self->ticket, (atom_load_rlx(&self->ticket) & ~(GENERATION_1 - 1)) + runtime_bits(self));
     evidence_set(self, self->env = o.p.at.evidence);
     weft_task *head = self->pub.head;
     site->run(call, head);
     check_over(self, call, head, 0);
+    if (said && weft_ok(self->exit)) self->exit = (weft_exit){said->tag, said->code, weft__cause_keep(said->cause)};
     body_over(&o, self);
 }
 
@@ -193,20 +196,15 @@ static void give_back(fiber *f, fiber *body, uint64_t ticket, uint64_t was) {
     atom_store_rel(&body->ticket, ticket | was);
 }
 
-/* The locals of a body go on into those of its driver. */
-static void root_locals(fiber *c, const fiber *body) {
-    if (c != body) root_locals(c->driver, body);
-    weft__locals_root(c, c->driver->locals);
-}
-
 /* K3: f drives the body from now on, from another place, or there is something else to see to. */
 static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
     weft__coro_driven(f);
     if (body->base.outer != f->pub.scope) weft__node_move(&body->base, f->pub.scope);
-    root_locals(o->inner, body);
-    for (fiber *c = o->inner; c != f; c = c->driver) {
+    for (fiber *c = body;; c = c->drives) { /* outermost first: the locals of a body go on into those of its driver */
+        weft__locals_root(c, c->driver->locals);
         c->where = f->where;
         cancel_look_again(c);
+        if (c == o->inner) return;
     }
 }
 
@@ -451,11 +449,12 @@ weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
     return weft__coro_drive(k.body, k.ticket, &e, NULL, answer, begin_end);
 }
 
-/* That they were told to stop is a matter between them and the driver that is left. */
-static void forget_told(fiber *c, const fiber *body) {
+/* Nothing is left of the driver: its locals may go, and that they were told to stop is between them and it. */
+static void forget_driver(fiber *c, const fiber *body) {
     for (;; c = c->driver) {
         if (c->told == 0) c->told = TOLD_NOTHING;
         c->seen = false;
+        if (c->locals) weft__locals_root(c, NULL);
         if (c == body) return;
     }
 }
@@ -465,7 +464,7 @@ weft_k weft_keep(weft_k k) {
     if (!k.body || !f || !is_of(f, k)) return k;
     if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || k.body->driver != f) return k;
     worker_count(&f->w->stats.kept);
-    forget_told(once_of(k.body)->inner, k.body);
+    forget_driver(once_of(k.body)->inner, k.body);
     atom_store_rel(&k.body->ticket, k.ticket | KEPT);
     return k;
 }
