@@ -187,28 +187,45 @@ static weft_exit handle_one(const weft_handler *h, const weft__body *b) {
     return FAILED(WEFT_E_INVALID, "weft_handle: a handler with a once clause needs a fiber; call it inside weft_run");
 }
 
-/* Several are one around the rest. */
+/* Several are one around the rest.  If that is apart, behind it is room for the result. */
 typedef struct rest {
     weft_task call;
+    weft_site site;
     const weft_handler *h;
     size_t n;
     const weft__body *body;
-    weft_exit exit;
+    bool apart; /* it runs on a stack of its own, and may outlive the frames that h and body lie in */
+    _Alignas(16) weft_exit exit;
 } rest;
 
 static weft_exit handle_from(const weft_handler *h, size_t n, const weft__body *b);
 
+#define COPY(from, bytes) memcpy(__builtin_alloca((bytes) + 1), (from), (bytes))
+
+/* What no clause and no body writes stays as it is. */
+static weft_exit handle_copies(rest *r) {
+    weft__body b = *r->body;
+    weft_handler *h = COPY(r->h, r->n * sizeof *h);
+    for (size_t i = 0; i < r->n; i++) h[i].clauses = COPY(h[i].clauses, h[i].n * sizeof *h[i].clauses);
+    b.call = COPY(b.call, b.size);
+    b.out = memcpy(r + 1, b.out, b.bytes);
+    return handle_from(h, r->n, &b);
+}
+
 static void run_rest(weft_task *call, weft_head head) {
     rest *r = (rest *)call;
     (void)head;
-    r->exit = handle_from(r->h, r->n, r->body);
+    call->site = (uintptr_t)&r->site;
+    r->exit = r->apart ? handle_copies(r) : handle_from(r->h, r->n, r->body);
 }
 
 static weft_exit handle_from(const weft_handler *h, size_t n, const weft__body *b) {
     if (n == 1) return handle_one(h, b);
-    const weft_site site = {run_rest, b->site->name, b->site->file, b->site->line};
-    rest r = {.h = h + 1, .n = n - 1, .body = b};
-    const weft__body inner = {&r.call, &site, b->out, sizeof r, offsetof(rest, call), 0, &r.exit};
+    bool apart = weft__handler_once(h);
+    size_t bytes = apart ? b->bytes : 0;
+    rest *r = __builtin_alloca(sizeof *r + bytes);
+    *r = (rest){.site = {run_rest, b->site->name, b->site->file, b->site->line}, .h = h + 1, .n = n - 1, .body = b, .apart = apart};
+    const weft__body inner = {&r->call, &r->site, b->out, sizeof *r + bytes, sizeof *r, bytes, &r->exit};
     return handle_one(h, &inner);
 }
 

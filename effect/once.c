@@ -7,9 +7,7 @@
  *   DRIVEN --perform--> HELD --resume, transfer, discontinue--> DRIVEN ... --the body returns--> over
  *                        |  \--keep--> KEPT --the same, from any worker--> DRIVEN
  *
- *   K1 fiber.ticket of the body is {generation:40 | runtime:22 | state:2}; each perform counts the generation up.  A continuation
- *      is the body and the generation.  Out of HELD only the driver that was left for leads, by stores; whoever turns KEPT of that
- *      generation into DRIVEN, by a compare-and-swap (or, the only worker of a runtime, a store), has it
+ *   K1 fiber.ticket of the body says so (effect/ticket.h): a continuation is the body, and the generation of a perform
  *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
  *      compare-and-swap: release by who keeps it, acquire by who uses it
  *   K3 while nobody drives it the body is in nobody's scope: a perform puts its base under the runtime's node, driving under the
@@ -25,6 +23,7 @@
 #include "alloc/arch.h"
 #include "effect/handler.h"
 #include "effect/par.h"
+#include "effect/ticket.h"
 #include "sched/cause.h"
 #include "sched/coro.h"
 #include "sched/exit.h"
@@ -35,16 +34,10 @@
 
 static const weft_exit success = {WEFT_EXIT_OK, 0, NULL};
 
-enum { DRIVEN, HELD, KEPT, STATES = 4 };
-#define RUNTIME_BITS 22
-#define GENERATION_1 ((uint64_t)STATES << RUNTIME_BITS)
-
 /* Another one for each runtime of the process, as far as the bits go: handles are numbered. */
-static inline uint64_t runtime_bits(const fiber *f) {
-    return ((uint64_t)(uintptr_t)f->rt->handle >> 1) % (1 << RUNTIME_BITS) * STATES;
-}
+static inline uint64_t number_of(const runtime *rt) { return (uint64_t)(uintptr_t)rt->handle >> 1; }
 /* Without a look at the body, whose runtime may be gone. */
-static inline bool is_of(const fiber *f, weft_k k) { return (k.ticket & (GENERATION_1 - 1)) == runtime_bits(f); }
+static inline bool is_of(const fiber *f, weft_k k) { return ticket_is_of(k.ticket, number_of(f->rt)); }
 
 /* Why the driver goes on: a perform, or (by NULL) the end. */
 typedef struct wake {
@@ -115,6 +108,7 @@ static void run_body(void *arg) {
     weft_clause *clauses = ROOM(h->n * sizeof *clauses);
     evidence_item *items = ROOM(d->start.items * sizeof *items);
     weft_task *call = ROOM(b->size);
+    const weft_exit *said = b->exit ? (const weft_exit *)(const void *)((char *)call + ((char *)(uintptr_t)b->exit - (char *)b->call)) : NULL;
     const weft_site *site = b->site;
     once o = {.p = {.owner = self, .body = self}, .handler = *h, .at = b->at, .bytes = b->bytes, .call = call, .kept = kept};
     memcpy(clauses, h->clauses, h->n * sizeof *clauses);
@@ -129,11 +123,13 @@ static void run_body(void *arg) {
     void *room = ROOM(weft__evidence_room(root, items, n, o.handler.shared));
     o.p.at.evidence = weft__evidence_make(room, root, items, n, o.handler.observe ? &see : NULL, o.handler.shared);
     self->coro_arg = &o;
-    atom_store_rlx(&self->ticket, (atom_load_rlx(&self->ticket) & ~(GENERATION_1 - 1)) + runtime_bits(self));
+    self->task = call;
+    ticket_begin(&self->ticket, number_of(self->rt));
     evidence_set(self, self->env = o.p.at.evidence);
     weft_task *head = self->pub.head;
     site->run(call, head);
     check_over(self, call, head, 0);
+    if (said && weft_ok(self->exit)) self->exit = (weft_exit){said->tag, said->code, weft__cause_keep(said->cause)};
     body_over(&o, self);
 }
 
@@ -164,49 +160,37 @@ weft_exit weft__perform_once(const weft__entry *e, const weft_effect *effect, co
     o->wake.reply = reply;
     o->wake.at = at;
     o->inner = f;
-    atom_store_rlx(&body->ticket, atom_load_rlx(&body->ticket) + (GENERATION_1 + HELD - DRIVEN));
+    ticket_hold(&body->ticket);
     coro_pass(f, driver);
     return weft__coro_hop(&f->ctx, &driver->ctx, o, &o->wake.exit);
 }
 
 /* ---- the driver's side -------------------------------------------------------------------------------- */
 
+/* T1.  Others look at it. */
+static inline ticket_holder *holder_of(fiber *body) { return (ticket_holder *)(void *)&body->driver; }
+
 /* K1.  By f. */
 SWITCH_INLINE bool claim(fiber *f, fiber *body, uint64_t ticket, uint64_t *was) {
-    uint64_t word = atom_load_acq(&body->ticket);
-    *was = word ^ ticket;
-    if (*was == HELD && WEFT_LIKELY(body->driver == f)) {
-        atom_store_rlx(&body->ticket, ticket | DRIVEN);
-        return true;
-    }
-    if (*was != KEPT) return false;
-    if (f->rt->n_workers == 1) /* nobody else runs */
-        atom_store_rlx(&body->ticket, ticket | DRIVEN);
-    else if (!atom_cas_ar(&body->ticket, &word, ticket | DRIVEN))
-        return false;
-    worker_count(&f->w->stats.used);
-    return true;
+    bool got = ticket_take(&body->ticket, ticket, holder_of(body), (uintptr_t)f, f->rt->n_workers == 1, was);
+    if (got && *was == TICKET_KEPT) worker_count(&f->w->stats.used);
+    return got;
 }
 
 static void give_back(fiber *f, fiber *body, uint64_t ticket, uint64_t was) {
-    if (was == KEPT) worker_count(&f->w->stats.kept);
-    atom_store_rel(&body->ticket, ticket | was);
-}
-
-/* The locals of a body go on into those of its driver. */
-static void root_locals(fiber *c, const fiber *body) {
-    if (c != body) root_locals(c->driver, body);
-    weft__locals_root(c, c->driver->locals);
+    if (was == TICKET_KEPT) worker_count(&f->w->stats.kept);
+    ticket_give_back(&body->ticket, ticket, was);
 }
 
 /* K3: f drives the body from now on, from another place, or there is something else to see to. */
 static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
     weft__coro_driven(f);
     if (body->base.outer != f->pub.scope) weft__node_move(&body->base, f->pub.scope);
-    root_locals(o->inner, body);
-    for (fiber *c = o->inner; c != f; c = c->driver) {
+    for (fiber *c = body;; c = c->drives) { /* outermost first: the locals of a body go on into those of its driver */
+        weft__locals_root(c, c->driver->locals);
         c->where = f->where;
         cancel_look_again(c);
+        if (c == o->inner) return;
     }
 }
 
@@ -219,7 +203,7 @@ SWITCH_INLINE bool is_as_before(const fiber *f, const fiber *body, const fiber *
 }
 
 SWITCH_INLINE void adopt(fiber *f, fiber *body, once *o) {
-    body->driver = f;
+    atom_store_rlx(holder_of(body), (uintptr_t)f);
     if (WEFT_UNLIKELY(!is_as_before(f, body, o->inner))) adopt_slow(f, body, o);
 }
 
@@ -287,7 +271,7 @@ static ctx *step(coro_drive *cd, void *note) {
     fiber *f = d->f, *body = o->p.body;
     f->drives = NULL;
     if (WEFT_UNLIKELY(!o->wake.by)) return d->exit = ended(f, d, o), NULL;
-    weft_k k = {body, atom_load_rlx(&body->ticket) - HELD};
+    weft_k k = {body, atom_load_rlx(&body->ticket) - TICKET_HELD};
     d->body = body;
     weft_exit x = ((once_fn *)o->wake.by->clause->fn)(k, o->wake.payload, d->answer, o->wake.by->self);
     if (x.tag == WEFT__TRANSFERRED) {
@@ -295,7 +279,7 @@ static ctx *step(coro_drive *cd, void *note) {
         o = once_of(d->body);
     } else {
         uint64_t was;
-        if (atom_load_rlx(&body->ticket) != (k.ticket | HELD) || !claim(f, body, k.ticket, &was))
+        if (!ticket_is_held(&body->ticket, k.ticket) || !claim(f, body, k.ticket, &was))
             return d->exit = WEFT_UNLIKELY(x.tag == WEFT__PASSED) ? used() : x, NULL;
         left_alone(f, d, o, x);
     }
@@ -451,11 +435,12 @@ weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
     return weft__coro_drive(k.body, k.ticket, &e, NULL, answer, begin_end);
 }
 
-/* That they were told to stop is a matter between them and the driver that is left. */
-static void forget_told(fiber *c, const fiber *body) {
+/* Nothing is left of the driver: its locals may go, and that they were told to stop is between them and it. */
+static void forget_driver(fiber *c, const fiber *body) {
     for (;; c = c->driver) {
         if (c->told == 0) c->told = TOLD_NOTHING;
         c->seen = false;
+        if (c->locals) weft__locals_root(c, NULL);
         if (c == body) return;
     }
 }
@@ -463,15 +448,14 @@ static void forget_told(fiber *c, const fiber *body) {
 weft_k weft_keep(weft_k k) {
     fiber *f = thread_fiber();
     if (!k.body || !f || !is_of(f, k)) return k;
-    if (atom_load_rlx(&k.body->ticket) != (k.ticket | HELD) || k.body->driver != f) return k;
+    if (!ticket_is_held(&k.body->ticket, k.ticket) || atom_load_rlx(holder_of(k.body)) != (uintptr_t)f) return k;
     worker_count(&f->w->stats.kept);
-    forget_told(once_of(k.body)->inner, k.body);
-    atom_store_rel(&k.body->ticket, k.ticket | KEPT);
+    forget_driver(once_of(k.body)->inner, k.body);
+    ticket_keep(&k.body->ticket, k.ticket);
     return k;
 }
 
 bool weft_k_is_open(weft_k k) {
     fiber *f = thread_fiber();
-    uint64_t was = k.body && f && is_of(f, k) ? atom_load_acq(&k.body->ticket) ^ k.ticket : DRIVEN;
-    return was == HELD || was == KEPT;
+    return k.body && f && is_of(f, k) && ticket_is_open(&k.body->ticket, k.ticket);
 }

@@ -45,6 +45,7 @@ SECTIONS = {
     "semaphore": ("sched/sem_core.h", ["semaphore"], 100_000),
     "rwlock": ("sched/rwlock_core.h", ["rwlock"], 100_000),
     "cond": (None, ["cond"], 100_000),
+    "ticket": ("effect/ticket.h", ["ticket"], 100_000),
 }
 
 # ---- the sources -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <weft/continuation.h>
 #include <weft/dump.h>
 #include <weft/promise.h>
 #include <weft/scope.h>
@@ -567,6 +568,72 @@ static void names_the_promise(const char *text) {
     CHECK(!strstr(text, "ring: "));
 }
 TEST(a_deadlock_without_a_ring_lists_what_is_waited_for) { deadlocks(forgotten_promise, names_the_promise); }
+
+/* ---- bodies with a stack of their own ------------------------------------------------------------------- */
+
+WEFT_EFFECT(ask, long, long x;);
+static weft_exit keeps(weft_k k, const ask_op *op, void *answer, void *self) {
+    (void)op, (void)answer;
+    *(weft_k *)self = weft_keep(k);
+    return weft_done;
+}
+static weft_exit replies(weft_k k, const ask_op *op, void *answer, void *self) {
+    (void)answer, (void)self;
+    return weft_transfer(k, ask, op->x);
+}
+static long asks_and_visits(long n);
+WEFT_TASK(asks_and_visits, long, long);
+static long asks_and_visits(long n) {
+    if (n > 0) { /* a body in a body */
+        weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, replies));
+        long out = 0;
+        weft_handle(&h, asks_and_visits, &out, n - 1);
+        return out;
+    }
+    weft_perform(ask, NULL, n);
+    return visitor(n);
+}
+static long drives(weft_k *k);
+WEFT_TASK(drives, long, weft_k *);
+static long drives(weft_k *k) {
+    weft_handler h = WEFT_HANDLER(k, WEFT_ONESHOT(ask, keeps));
+    weft_handle(&h, asks_and_visits, NULL, 0);
+    weft_resume(*k, ask, 1, NULL);
+    h = (weft_handler)WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, replies));
+    weft_handle(&h, asks_and_visits, NULL, 2);
+    return 0;
+}
+static void driving(void *arg) {
+    (void)arg;
+    weft_k k = {NULL, 0};
+    drives_fiber f;
+    doors_shut();
+    int line = __LINE__ + 1;
+    CHECK(weft_ok(weft_spawn(&f, drives, &k)));
+    char *text = dumped_with("a promise");
+    SAYS(text, "\n%llu 'drives' at %s:%d: waits for a promise (%p)", (unsigned long long)f.handle.id, __FILE__, line, (void *)&door);
+    free(text);
+    weft_promise_complete(&door, NULL);
+    weft_await(f, drives, NULL);
+    weft_drop(f);
+}
+TEST(who_drives_a_body_waits_for_what_the_body_waits_for) { on_each_size(driving); }
+
+static void driven_for_ever(void *arg) {
+    weft_k k = {NULL, 0};
+    (void)arg;
+    drives_fiber f;
+    doors_shut();
+    CHECK(weft_ok(weft_spawn_with(&f, drives, ((weft_spawn_options){.name = "driver"}), &k)));
+    weft_await(f, drives, NULL);
+    weft_drop(f);
+}
+static void names_what_the_body_waits_for(const char *text) {
+    SAYS(text, "'driver' at ");
+    SAYS(text, ": waits for a promise (%p)", (void *)&door);
+    CHECK(!strstr(text, "ring: "));
+}
+TEST(a_deadlock_of_a_body_names_its_driver) { deadlocks(driven_for_ever, names_what_the_body_waits_for); }
 
 /* ---- under load --------------------------------------------------------------------------------------- */
 
