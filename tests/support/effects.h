@@ -271,7 +271,7 @@ static eff_long build_over(weft_eff_arena *a, const spec *s, eff_long e) {
     case UNINTERRUPTIBLE: return KEPT(weft_eff_uninterruptible(eff_long, e));
     case RESTORE: return KEPT(weft_eff_restore(eff_long, e));
     default: {
-        weft_eff_provider p = {enter, leave, (void *)(uintptr_t)s};
+        weft_eff_provider p = {enter, leave, (void *)(uintptr_t)s, false};
         return KEPT(weft_eff_provide(eff_long, e, "service", &p));
     }
     }
