@@ -436,7 +436,7 @@ weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
 }
 
 /* Nothing is left of the driver: its locals may go, and that they were told to stop is between them and it. */
-static void forget_driver(fiber *c, const fiber *body) {
+static WEFT_COLD void forget_driver(fiber *c, const fiber *body) {
     for (;; c = c->driver) {
         if (c->told == 0) c->told = TOLD_NOTHING;
         c->seen = false;
@@ -450,7 +450,8 @@ weft_k weft_keep(weft_k k) {
     if (!k.body || !f || !is_of(f, k)) return k;
     if (!ticket_is_held(&k.body->ticket, k.ticket) || atom_load_rlx(holder_of(k.body)) != (uintptr_t)f) return k;
     worker_count(&f->w->stats.kept);
-    forget_driver(once_of(k.body)->inner, k.body);
+    fiber *inner = once_of(k.body)->inner;
+    if (WEFT_UNLIKELY(inner != k.body || inner->told == 0 || inner->odd || inner->locals)) forget_driver(inner, k.body);
     ticket_keep(&k.body->ticket, k.ticket);
     return k;
 }
