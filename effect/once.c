@@ -10,8 +10,8 @@
  *   K1 fiber.ticket of the body says so (effect/ticket.h): a continuation is the body, and the generation of a perform
  *   K2 only who has it, or drives it, touches the body, its `once` and its wake.  What the last one wrote is seen through the
  *      compare-and-swap: release by who keeps it, acquire by who uses it
- *   K3 while nobody drives it the body is in nobody's scope: a perform puts its base under the runtime's node, driving under the
- *      driver's innermost.  Of a body without scopes and children nobody else has a node: it stays where it is
+ *   K3 while nobody drives it the body is in nobody's scope: a perform puts its base under the runtime's node, driving under
+ *      the driver's innermost.  Of a body without scopes and children nobody else has a node: it stays where it is
  *   K4 the driver gives the coro back, and runs an abort clause, once the body has returned, with the body's last frame intact
  *
  * Between a switch and the program lies no return that could be mispredicted: sched/coro.h.
@@ -108,7 +108,7 @@ static void run_body(void *arg) {
     weft_clause *clauses = ROOM(h->n * sizeof *clauses);
     evidence_item *items = ROOM(d->start.items * sizeof *items);
     weft_task *call = ROOM(b->size);
-    const weft_exit *said = b->exit ? (const weft_exit *)(const void *)((char *)call + ((char *)(uintptr_t)b->exit - (char *)b->call)) : NULL;
+    const weft_exit *said = b->exit ? (const void *)((char *)call + ((const char *)b->exit - (const char *)b->call)) : NULL;
     const weft_site *site = b->site;
     once o = {.p = {.owner = self, .body = self}, .handler = *h, .at = b->at, .bytes = b->bytes, .call = call, .kept = kept};
     memcpy(clauses, h->clauses, h->n * sizeof *clauses);
@@ -436,7 +436,7 @@ weft_exit weft_discontinue(weft_k k, weft_exit e, void *answer) {
 }
 
 /* Nothing is left of the driver: its locals may go, and that they were told to stop is between them and it. */
-static void forget_driver(fiber *c, const fiber *body) {
+static WEFT_COLD void forget_driver(fiber *c, const fiber *body) {
     for (;; c = c->driver) {
         if (c->told == 0) c->told = TOLD_NOTHING;
         c->seen = false;
@@ -450,7 +450,8 @@ weft_k weft_keep(weft_k k) {
     if (!k.body || !f || !is_of(f, k)) return k;
     if (!ticket_is_held(&k.body->ticket, k.ticket) || atom_load_rlx(holder_of(k.body)) != (uintptr_t)f) return k;
     worker_count(&f->w->stats.kept);
-    forget_driver(once_of(k.body)->inner, k.body);
+    fiber *inner = once_of(k.body)->inner;
+    if (WEFT_UNLIKELY(inner != k.body || inner->told == 0 || inner->odd || inner->locals)) forget_driver(inner, k.body);
     ticket_keep(&k.body->ticket, k.ticket);
     return k;
 }

@@ -5,10 +5,10 @@
  *   DRIVEN --perform: the generation counts up--> HELD --its driver, by a store--> DRIVEN
  *                                                  \--keep, by its driver--> KEPT --anybody, one of them--> DRIVEN
  *
- *   T1 DRIVEN to HELD, and out of HELD, leads only the driver that was left for: `holder`, which does not change while the body is
+ *   T1 DRIVEN to HELD, and out of HELD, leads only the driver that was left for: `holder`, which stays while the body is
  *      held.  Others who have the same continuation see HELD, and (release, acquire) no older holder, who may be themselves
- *   T2 keep releases what the driver, and the body before it, have written; take of KEPT acquires it, by the compare-and-swap that
- *      only one can win, since no later perform has the same generation
+ *   T2 keep releases what the driver, and the body before it, have written; take of KEPT acquires it, by the compare-and-swap
+ *      that only one can win, since no later perform has the same generation
  *   T3 whoever took it for nothing gives it back as it was: a release, as keep is
  *   T4 a runtime with a single worker has nobody to compete with: a store
  *
@@ -52,7 +52,8 @@ static inline bool ticket_is_held(const ticket_word *word, uint64_t ticket) {
 static inline void ticket_keep(ticket_word *word, uint64_t ticket) { atom_store_rel(word, ticket | TICKET_KEPT); }
 
 /* True: the caller has it, out of state *was. */
-static inline bool ticket_take(ticket_word *word, uint64_t ticket, ticket_holder *holder, uintptr_t me, bool alone, uint64_t *was) {
+static inline bool ticket_take(ticket_word *word, uint64_t ticket, ticket_holder *holder, uintptr_t me, bool alone,
+                               uint64_t *was) {
     uint64_t now = atom_load_acq(word);
     *was = now ^ ticket;
     if (*was == TICKET_HELD && atom_load_rlx(holder) == me) { /* T1 */

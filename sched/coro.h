@@ -11,8 +11,8 @@
  *      own.  The two never meet: who left by one way is come back to by the same
  *   C3 a call ends by a last switch to its driver from its own frame, which is intact until the driver gives c back
  *   C4 errno goes through, as through a call; the C++ runtime's exceptions in flight stay with each side
- *   C5 a fresh coro's ticket counts on from those of all that were given back to the stack pool: the memory of one may have been
- *      given back to the system meanwhile, and with it its own
+ *   C5 a fresh coro's ticket counts on from those of all that were given back to the stack pool: the memory of one may have
+ *      been given back to the system meanwhile, and with it its own
  *
  * Rejected: carriers (their loop is left and entered by the scheduler's switches, with a note for what was left, and a ready
  * queue in between).
@@ -52,8 +52,8 @@ SWITCH_INLINE void coro_pass(fiber *from, fiber *to) {
     weft__thread_set(to);
 }
 
-/* f is about to drive a coro, which may wait for what f's children do.  Whoever waits for f's task is to be reached meanwhile, and
- * f's deadlines are to pass. */
+/* f is about to drive a coro, which may wait for what f's children do.  Whoever waits for f's task is to be reached meanwhile,
+ * and f's deadlines are to pass. */
 SWITCH_INLINE bool coro_cares(const fiber *f) {
     return f->then || f->anchor != f->pub.head || f->pub.epoch == EPOCH_LOOK;
 }

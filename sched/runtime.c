@@ -121,8 +121,8 @@ static bool tell_of_kept(const runtime *rt) {
     uint64_t kept = weft__coros_kept(rt);
     char text[200];
     if (!kept) return false;
-    snprintf(text, sizeof text, "leaked: the runtime was closed with %" PRIu64 " continuation%s kept that nobody has used; resume or "
-                                "discontinue each one", kept, kept == 1 ? "" : "s");
+    snprintf(text, sizeof text, "leaked: the runtime was closed with %" PRIu64 " continuation%s kept that nobody has used; "
+                                "resume or discontinue each one", kept, kept == 1 ? "" : "s");
     if (rt->on_report) rt->on_report(rt->hook_arg, text);
     return true;
 }

@@ -1,7 +1,7 @@
 /* A generator, and a scheduler: two things to do with a continuation.
  *
- * walk() visits a tree, and knows nothing of who wants its nodes, or when: it yields them.  The generator's clause keeps the rest
- * of the walk for the next time.  The scheduler's clause puts it at the end of a line, and lets the first in the line go on. */
+ * walk() visits a tree, and knows nothing of who wants its nodes, or when: it yields them.  The generator's clause keeps the
+ * rest of the walk for the next time.  The scheduler's clause puts it at the end of a line, and lets the first in the line go on. */
 #include <stdio.h>
 #include <weft/continuation.h>
 #include <weft/runtime.h>

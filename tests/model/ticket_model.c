@@ -1,9 +1,9 @@
 /* tests/model/ticket_model.c -- effect/ticket.h: a body's driver, and others who have its continuation.
  *
- * Letters of the script: K drives it to a perform, keeps it, and only then hands the continuation out; H hands it out while it is held,
- * and goes on by itself; O keeps and takes it alone, as a runtime with one worker does.  T takes it when it has been handed out;
- * G takes it, and gives it back if it could; A takes it, drives it to its next perform, keeps that one and hands it out; L takes
- * that one.  B does as A, but hands it out while it is held, and goes on by itself; X is K, who tries that one.
+ * Letters of the script: K drives it to a perform, keeps it, and only then hands the continuation out; H hands it out while it
+ * is held, and goes on by itself; O keeps and takes it alone, as a runtime with one worker does.  T takes it when it has been
+ * handed out; G takes it, and gives it back if it could; A takes it, drives it to its next perform, keeps that one and hands it
+ * out; L takes that one.  B does as A, but hands it out while it is held, and goes on by itself; X is K, who tries that one.
  * Handing out orders nothing, but where it is told: whoever has a continuation has a number.
  *
  * What must hold: one at a time has the body, and sees all that was done to it; each perform is gone on with at most once.
@@ -42,7 +42,8 @@ static unsigned perform_of(uint64_t ticket) { return (unsigned)(ticket / TICKET_
 static uint64_t perform(unsigned self) {
     model_write(&body, model_read(&body) + 1);
     atom_store_rlx(&holder, self + 1);
-    if (same_generation && atom_load_rlx(&word) >= TICKET_GENERATION) atom_store_rlx(&word, atom_load_rlx(&word) - TICKET_GENERATION);
+    if (same_generation && atom_load_rlx(&word) >= TICKET_GENERATION)
+        atom_store_rlx(&word, atom_load_rlx(&word) - TICKET_GENERATION);
     ticket_hold(&word);
     model_count_add(&performs, 1);
     return atom_load_rlx(&word) - TICKET_HELD;

@@ -1,6 +1,6 @@
-/* Kept continuations under load: many bodies, some with a body of their own inside, thrown among fibers on several workers, which go
- * on with them, discontinue them, are interrupted meanwhile, and now and then try one that somebody else may have used.  Each use
- * is one fiber's alone, each body ends once, each finalizer runs once, no memory is left.
+/* Kept continuations under load: many bodies, each in a body of another handler, thrown among fibers on several workers, which
+ * go on with them, discontinue them, are interrupted meanwhile, and then try what they have used.  Each use is one fiber's alone,
+ * each body ends once, each finalizer runs once, no memory is left.
  *   once_stress [seed [rounds]]
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "alloc/san.h"
@@ -144,12 +144,13 @@ static void game(void *arg) {
 }
 TEST(bodies_thrown_among_workers_end_once_each) {
     for (unsigned i = 0; i < rounds; i++)
-        run_ends(&WEFT_OPTIONS(.workers = 1 + i % 4, .clock = i % 8 < 4 ? WEFT_CLOCK_REAL : WEFT_CLOCK_AUTO), game, NULL, WEFT_OK);
+        run_ends(&WEFT_OPTIONS(.workers = 1 + i % 4, .clock = i % 8 < 4 ? WEFT_CLOCK_REAL : WEFT_CLOCK_AUTO), game, NULL,
+                 WEFT_OK);
 }
 TEST(bodies_thrown_among_fibers_end_once_each_in_every_schedule) {
     for (unsigned i = 0; i < rounds; i++)
-        run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = i, .explore = i % 2 ? WEFT_EXPLORE_RANDOM : WEFT_EXPLORE_PCT,
-                               .clock = WEFT_CLOCK_AUTO), game, NULL, WEFT_OK);
+        run_ends(&WEFT_OPTIONS(.executor = WEFT_DETERMINISTIC, .seed = i, .clock = WEFT_CLOCK_AUTO,
+                               .explore = i % 2 ? WEFT_EXPLORE_RANDOM : WEFT_EXPLORE_PCT), game, NULL, WEFT_OK);
 }
 
 int main(int argc, char **argv) {

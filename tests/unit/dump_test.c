@@ -611,7 +611,8 @@ static void driving(void *arg) {
     int line = __LINE__ + 1;
     CHECK(weft_ok(weft_spawn(&f, drives, &k)));
     char *text = dumped_with("a promise");
-    SAYS(text, "\n%llu 'drives' at %s:%d: waits for a promise (%p)", (unsigned long long)f.handle.id, __FILE__, line, (void *)&door);
+    SAYS(text, "\n%llu 'drives' at %s:%d: waits for a promise (%p)", (unsigned long long)f.handle.id, __FILE__, line,
+         (void *)&door);
     free(text);
     weft_promise_complete(&door, NULL);
     weft_await(f, drives, NULL);

@@ -351,7 +351,8 @@ static long keep_under(asks_both a) {
 }
 static void others_are_the_drivers(void *arg) {
     int seen[3], one = 1, two = 2;
-    weft_handler first = WEFT_HANDLER(&one, WEFT_TAIL(other, own_answer)), second = WEFT_HANDLER(&two, WEFT_TAIL(other, own_answer));
+    weft_handler first = WEFT_HANDLER(&one, WEFT_TAIL(other, own_answer)),
+                 second = WEFT_HANDLER(&two, WEFT_TAIL(other, own_answer));
     long out = 0;
     (void)arg;
     under = (kept){.n = 0};
@@ -364,7 +365,9 @@ static void others_are_the_drivers(void *arg) {
     CHECK_EQ(seen[1], 2);
     CHECK_EQ(seen[2], -1); /* none around the last driver */
 }
-TEST(handlers_that_are_not_shared_are_those_around_the_driver_of_the_moment) { on_clock(WEFT_CLOCK_AUTO, others_are_the_drivers); }
+TEST(handlers_that_are_not_shared_are_those_around_the_driver_of_the_moment) {
+    on_clock(WEFT_CLOCK_AUTO, others_are_the_drivers);
+}
 
 /* ---- fiber-locals, errno, names, failures --------------------------------------------------------------- */
 

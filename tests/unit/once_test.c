@@ -201,7 +201,8 @@ static void errors(void *arg) {
     int finalized = 0;
     long out = 0;
     kept to = {.n = 0};
-    weft_handler before = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_before)), after = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_after)),
+    weft_handler before = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_before)),
+                 after = WEFT_HANDLER(NULL, WEFT_ONESHOT(ask, fails_after)),
                  keeping = WEFT_HANDLER(&to, WEFT_ONESHOT(ask, keeps_and_fails));
     (void)arg;
     weft_exit e = weft_handle(&before, tells, &out, &said, &finalized);
