@@ -272,11 +272,13 @@ static ctx *step(coro_drive *cd, void *note) {
     f->drives = NULL;
     if (WEFT_UNLIKELY(!o->wake.by)) return d->exit = ended(f, d, o), NULL;
     weft_k k = {body, atom_load_rlx(&body->ticket) - TICKET_HELD};
+    size_t bytes = o->bytes;
     d->body = body;
     weft_exit x = ((once_fn *)o->wake.by->clause->fn)(k, o->wake.payload, d->answer, o->wake.by->self);
     if (x.tag == WEFT__TRANSFERRED) {
         d->body = (fiber *)(uintptr_t)x.cause;
         o = once_of(d->body);
+        if (WEFT_UNLIKELY(o->bytes != bytes)) d->answer = NULL; /* there is no room for it */
     } else {
         uint64_t was;
         if (!ticket_is_held(&body->ticket, k.ticket) || !claim(f, body, k.ticket, &was))

@@ -90,6 +90,44 @@ static void transferred(void *arg) {
 }
 TEST(a_transfer_replies_in_the_clauses_place) { on_clock(WEFT_CLOCK_AUTO, transferred); }
 
+/* A body with a large result, gone on with from a clause whose answer has room for a small one. */
+typedef struct large {
+    long words[16];
+} large;
+static large fills(long n);
+WEFT_TASK(fills, large, long);
+static large fills(long n) {
+    large out;
+    long r = 0;
+    if (!weft_ok(weft_perform(ask, &r, n))) r = -1;
+    for (int i = 0; i < 16; i++) out.words[i] = r;
+    return out;
+}
+static weft_exit goes_on_with_another(weft_k k, const ask_op *op, void *answer, void *self) {
+    weft_keep(k);
+    *(weft_k *)((void **)self)[1] = k;
+    (void)op, (void)answer;
+    return weft_transfer(*(weft_k *)((void **)self)[0], ask, 5);
+}
+static void sizes(void *arg) {
+    kept large_one = {0};
+    weft_k small_one;
+    void *both[] = {&large_one.k, &small_one};
+    struct {
+        long before, answer, after;
+    } out = {1, 2, 3};
+    weft_handler h = KEEPER(&large_one), g = WEFT_HANDLER(both, WEFT_ONESHOT(ask, goes_on_with_another));
+    (void)arg;
+    CHECK(weft_ok(weft_handle(&h, fills, NULL, 1)));
+    CHECK(weft_ok(weft_handle(&g, sums, &out.answer, 1)));
+    CHECK_EQ(out.before, 1);
+    CHECK_EQ(out.answer, 2);
+    CHECK_EQ(out.after, 3);
+    CHECK(weft_ok(weft_resume(small_one, ask, 9, &out.answer)));
+    CHECK_EQ(out.answer, 9);
+}
+TEST(a_transfer_to_a_body_with_a_result_of_another_size_writes_nowhere) { on_clock(WEFT_CLOCK_AUTO, sizes); }
+
 /* Two bodies that take turns, by transfers to each other's continuation: a symmetric scheduler. */
 enum { TURNS = 1000 };
 typedef struct turns {

@@ -29,6 +29,8 @@
  * A clause that does none of these: with an exit that is not ok, the perform returns that, and the body goes on; with ok, the body is
  * discontinued, and the clause's answer is that of weft_handle.  A second use is {DIE, WEFT_E_TWICE}, and changes nothing.
  *
+ * A clause is part of its driver: what it says by weft_fail is the driver's failure, beside the exit that it returns.
+ *
  * What is around the body (scopes and their deadlines, who interrupts it, handlers that are not shared) is what is around its
  * driver of the moment; handlers that are shared, and the environment, are those around weft_handle.
  *
@@ -54,8 +56,8 @@ WEFT_BEGIN_C
     })
 
 /* weft_exit weft_transfer(weft_k k, name, name_reply reply)
- * The same when this clause has returned what this returns, in its place.  k may be another one than the clause's own, which then is to be
- * kept.  An error is returned as weft_resume does.  [in a once clause, last] [never suspends] */
+ * The same when this clause has returned what this returns, in its place.  k may be another one than the clause's own, which then is to
+ * be kept; if that one's body has a result of another size, the result goes nowhere.  An error is returned as weft_resume does.  [in a once clause, last] [never suspends] */
 #define weft_transfer(k, name, reply)                                                        \
     __extension__({                                                                          \
         name##_reply weft_r_ = (reply);                                                      \
