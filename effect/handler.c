@@ -140,8 +140,8 @@ static weft_exit handle_here(fiber *f, const weft_handler *h, const weft__body *
     atom_store_rlx(&p.state, PROMPT_OPEN);
     p.payload = __builtin_alloca(payload + 16);
     items = weft__handler_fill(h, &p, item);
-    void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + 16);
-    room = (void *)(((uintptr_t)room + 15) & ~(uintptr_t)15);
+    void *room = __builtin_alloca(weft__evidence_room(outer, item, items, h->shared) + EVIDENCE_ALIGN);
+    room = (void *)(((uintptr_t)room + EVIDENCE_ALIGN - 1) & ~(uintptr_t)(EVIDENCE_ALIGN - 1));
     p.at.evidence = weft__evidence_make(room, outer, item, items, h->observe ? &see : NULL, h->shared);
     if (f)
         evidence_enter(&p.at, f);
@@ -351,6 +351,7 @@ weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, v
         const weft__entry *next = e->next;
         if (WEFT_UNLIKELY(!next || !next->tail)) return weft__perform_outwards(effect, payload, reply, at, e->outer);
         evidence_now(f, next->outer);
+        __builtin_prefetch(next->next); /* frames lie apart */
         weft_exit x = next->tail(payload, reply, next->self);
         evidence_now(f, here);
         if (x.tag != WEFT__PASSED) return x;

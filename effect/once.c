@@ -85,7 +85,8 @@ static once *once_of(fiber *body) { return body->coro_arg; }
 
 /* ---- the body's side ---------------------------------------------------------------------------------- */
 
-#define ROOM(bytes) (void *)(((uintptr_t)__builtin_alloca((bytes) + 16) + 15) & ~(uintptr_t)15)
+#define ROOM(bytes) \
+    (void *)(((uintptr_t)__builtin_alloca((bytes) + EVIDENCE_ALIGN) + EVIDENCE_ALIGN - 1) & ~(uintptr_t)(EVIDENCE_ALIGN - 1))
 
 /* K4: what the driver needs of the body stays in its first frame, below which the last switch is. */
 static void body_over(once *o, fiber *self) {

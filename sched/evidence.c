@@ -41,7 +41,7 @@ static uint64_t slots_with(const weft__evidence *outer, const evidence_item *ite
     return slots;
 }
 
-static size_t round_up(size_t bytes) { return (bytes + 15) & ~(size_t)15; }
+static size_t round_up(size_t bytes) { return (bytes + EVIDENCE_ALIGN - 1) & ~(size_t)(EVIDENCE_ALIGN - 1); }
 
 /* One vector, its entries, its observer. */
 static size_t view_room(uint64_t slots, size_t n) {
@@ -97,7 +97,7 @@ const weft__evidence *weft__evidence_make(void *room, const weft__evidence *oute
     char *rest = view(room, outer, items, n, see);
     if (!shared) e->shared = outer->shared;
     if (two_views(outer, shared)) {
-        weft__evidence *children = (weft__evidence *)(void *)(((uintptr_t)rest + 15) & ~(uintptr_t)15);
+        weft__evidence *children = (weft__evidence *)(void *)round_up((uintptr_t)rest);
         view((char *)children, outer->shared, items, n, see);
         e->shared = children;
     }
@@ -169,7 +169,7 @@ static weft__copy *copy_level(const weft__evidence *from, const weft__evidence *
     size_t head = round_up(sizeof(weft__copy) + from->slots * sizeof(weft__entry *));
     size_t own_room = round_up(from->n_own * sizeof(weft__entry));
     size_t bytes = head + own_room + values_room(from);
-    weft__copy *c = weft__heap_alloc(bytes, 16);
+    weft__copy *c = weft__heap_alloc(bytes, EVIDENCE_ALIGN);
     if (!c) return NULL;
     weft__entry *own = (weft__entry *)(void *)((char *)c + head);
     c->bytes = bytes;

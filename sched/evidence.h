@@ -72,7 +72,9 @@ typedef struct evidence_item {
 
 extern const weft__evidence weft__no_evidence;
 
-/* What it takes: bytes, aligned to 16.  Numbers the effects. */
+/* What it takes: bytes, best aligned to EVIDENCE_ALIGN, so that what a perform looks at lies in one line; at least to 16.
+ * Numbers the effects. */
+enum { EVIDENCE_ALIGN = 32 };
 size_t weft__evidence_room(const weft__evidence *outer, const evidence_item *items, size_t n, bool shared);
 /* In that room: items (and what is observed, if see is not NULL) around which `outer` holds.  shared: children see it. */
 const weft__evidence *weft__evidence_make(void *room, const weft__evidence *outer, const evidence_item *items, size_t n,

@@ -320,10 +320,10 @@ const workload handler_product = HANDLER("product_early", "run", product_plain_r
 const workload handler_sieve =
     HANDLER("handler_sieve", "hop", sieve_serial_run, sieve_run, 6000, sieve_answer, sieve_hops);
 const workload handler_depth[] = {
-    HANDLER("depth:0", "operation", countdown_serial_run, countdown_run, 2000000, zero, twice),
-    HANDLER("depth:10", "operation", countdown_run, depth_10_run, 2000000, zero, twice),
-    HANDLER("depth:100", "operation", countdown_run, depth_100_run, 2000000, zero, twice),
-    HANDLER("depth:1000", "operation", countdown_run, depth_1000_run, 2000000, zero, twice),
+    HANDLER("depth:0", "operation", countdown_serial_run, countdown_run, 20000000, zero, twice),
+    HANDLER("depth:10", "operation", countdown_run, depth_10_run, 20000000, zero, twice),
+    HANDLER("depth:100", "operation", countdown_run, depth_100_run, 20000000, zero, twice),
+    HANDLER("depth:1000", "operation", countdown_run, depth_1000_run, 20000000, zero, twice),
 };
 const workload handler_generator =
     HANDLER("generator", "yield", generator_serial_run, generator_run, 20, generator_answer, generator_yields);

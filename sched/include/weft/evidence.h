@@ -44,12 +44,13 @@ typedef struct weft_clause {
 } weft_clause;
 
 /* What was installed for a slot.  Constant while it is installed. */
+/* The first four are all that a plain call and a pass look at. */
 typedef struct weft__entry {
-    weft__tail_fn *tail;   /* a clause that is a plain call; else NULL, and */
-    weft__apart_fn *apart; /* this is called instead */
+    weft__tail_fn *tail;                /* a clause that is a plain call; else NULL, and `apart` is called instead */
     void *self;
     const struct weft__evidence *outer; /* what holds while the clause runs */
     const struct weft__entry *next;     /* that of the slot in `outer`: one look for each that passes; NULL: none there */
+    weft__apart_fn *apart;
     const weft_clause *clause;   /* NULL: a value of the environment, at `self` */
     struct weft__prompt *prompt;        /* the handler's frame; NULL in a copy, */
     struct weft__copy *copy;            /* which knows whether the frame is still there */
