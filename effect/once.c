@@ -187,7 +187,7 @@ static void give_back(fiber *f, fiber *body, uint64_t ticket, uint64_t was) {
 static WEFT_COLD void adopt_slow(fiber *f, fiber *body, once *o) {
     weft__coro_driven(f);
     if (body->base.outer != f->pub.scope) weft__node_move(&body->base, f->pub.scope);
-    for (fiber *c = body;; c = c->drives) { /* outermost first: the locals of a body go on into those of its driver */
+    for (fiber *c = body;; c = atom_load_rlx(&c->drives)) { /* outermost first: the locals of a body go on into those of its driver */
         weft__locals_root(c, c->driver->locals);
         c->where = f->where;
         cancel_look_again(c);
@@ -257,7 +257,7 @@ static WEFT_COLD void left_alone(fiber *f, drive *d, once *o, weft_exit x) {
 }
 
 SWITCH_INLINE ctx *go_to(drive *d, fiber *to) {
-    d->f->drives = d->body;
+    atom_store_rlx(&d->f->drives, d->body);
     coro_pass(d->f, to);
     return &to->ctx;
 }
@@ -270,7 +270,7 @@ static ctx *step(coro_drive *cd, void *note) {
     drive *d = (drive *)(void *)cd;
     once *o = note;
     fiber *f = d->f, *body = o->p.body;
-    f->drives = NULL;
+    atom_store_rlx(&f->drives, NULL);
     if (WEFT_UNLIKELY(!o->wake.by)) return d->exit = ended(f, d, o), NULL;
     weft_k k = {body, atom_load_rlx(&body->ticket) - TICKET_HELD};
     size_t bytes = o->bytes;

@@ -366,9 +366,19 @@ weft_exit weft__spawn_wait(weft_handle h, bool nobody) {
 
 /* ---- questions ---------------------------------------------------------------------------------------- */
 
+/* It drives a body that has a stack of its own (sched/coro.h): does that one wait? */
+static bool waits_in_a_body(fiber *f) {
+    fiber *in = f, *next;
+    while ((next = atom_load_rlx(&in->drives))) in = next;
+    wait_state how = wait_state_of(atom_load_acq(&in->winner));
+    return in != f && (how == WAIT_PARKING || how == WAIT_OPEN);
+}
+
 weft_status weft_fiber_status(weft_handle h) {
     if (!weft__known(h)) return WEFT_STATUS_NONE;
-    return (weft_status)atom_load_rlx(&h.fiber->status);
+    weft_status status = (weft_status)atom_load_rlx(&h.fiber->status);
+    fiber *f = status == WEFT_STATUS_RUNNING ? atom_load_acq(&h.fiber->on) : NULL;
+    return f && waits_in_a_body(f) ? WEFT_STATUS_SUSPENDED : status;
 }
 
 const weft_site *weft_fiber_site(weft_handle h) { return weft__known(h) ? spawn_site(h.fiber) : NULL; }
@@ -387,6 +397,7 @@ const char *weft__fiber_name(const fiber *f) {
 
 weft_handle weft_self(void) {
     fiber *f = thread_fiber();
+    while (f && !f->self && f->coro_fn) f = f->driver; /* a body is part of who drives it */
     if (!f || !f->self) return (weft_handle){NULL, 0};
     return (weft_handle){f->self, atom_load_rlx(&f->self->id)};
 }

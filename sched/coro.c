@@ -83,7 +83,7 @@ void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), 
 
 void weft__coro_ends(fiber *c) {
     c->where = WHERE_ANY;
-    c->drives = NULL;
+    atom_store_rlx(&c->drives, NULL);
     carried *lent = c->carried;
     weft__task_ends(c);
     if (WEFT_UNLIKELY(lent != NULL)) lent->ops->unlend(lent);
@@ -120,9 +120,9 @@ bool weft__coro_call(fiber *f, void (*fn)(void *arg), void *arg) {
     a.task.site = (uintptr_t)&aside_site;
     weft__coro_begins(c, f, &a.task, call_aside, &a);
     evidence_set(c, c->env = f->pub.env);
-    f->drives = c;
+    atom_store_rlx(&f->drives, c);
     coro_switch(f, c, NULL);
-    f->drives = NULL;
+    atom_store_rlx(&f->drives, NULL);
     bool told = c->told == 0;
     weft__coro_put(f->w, c);
     weft__exit_record(a.said);

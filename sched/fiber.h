@@ -87,7 +87,7 @@ typedef struct fiber {
     const struct weft__evidence *env; /* of its task when it began (sched/evidence.h); its own, once it has ended */
     char *low;              /* what pub.low is, but for evidence */
     struct fiber *driver;   /* coro (sched/coro.h): who goes on when it is left */
-    struct fiber *drives;   /* the coro that it waits for: for dumps */
+    _Atomic(struct fiber *) drives; /* the coro that it waits for; others ask what that one does */
     void (*coro_fn)(void *arg);
     void *coro_arg;
     weft__node *anchor_scope; /* where the children after `anchor` were forked */

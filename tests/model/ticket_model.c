@@ -70,7 +70,10 @@ static bool take(unsigned self, uint64_t ticket, bool alone, uint64_t *was) {
         atom_store_rlx(&word, ticket);
         return true;
     }
-    return ticket_take(&word, ticket, anybody_holds ? &(ticket_holder){self + 1} : &holder, self + 1, alone, was);
+    ticket_holder himself;
+    if (!anybody_holds) return ticket_take(&word, ticket, &holder, self + 1, alone, was);
+    atomic_init(&himself, self + 1);
+    return ticket_take(&word, ticket, &himself, self + 1, alone, was);
 }
 
 /* Has it: alone with the body. */

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdexcept>
 #include <string>
+#include <weft/continuation.h>
 #include <weft/env.h>
 #include <weft/errno.h>
 #include <weft/exit.h>
@@ -209,6 +210,72 @@ enum how { BY_AWAIT, BY_JOIN, BY_YIELD };
         (void)weft_join(&t, ends_after);
     }
     migrations += weft_worker_index() != p.worker;
+}
+
+/* A body that performs inside of a catch block, and a clause that goes on with it inside of another: each has its own. */
+WEFT_EFFECT(give, long, long n;);
+static weft_exit on_give(weft_k k, const give_op *op, void *answer, void *) {
+    weft_exit e = weft_done;
+    try {
+        throw std::to_string(op->n);
+    } catch (std::string &) {
+        long n = op->n;
+        e = weft_resume(k, give, n, answer);
+        try {
+            throw;
+        } catch (std::string &mine) {
+            wrong += mine != std::to_string(n);
+        } catch (...) {
+            wrong++;
+        }
+    }
+    return e;
+}
+static long takes(long n);
+WEFT_TASK(takes, long, long);
+static long takes(long n) {
+    for (long i = 0; i < 5; i++) {
+        try {
+            throw n + i;
+        } catch (long &) {
+            long r = 0;
+            if (!weft_ok(weft_perform(give, &r, n + i))) wrong++;
+            suspend(i % 2 ? BY_YIELD : BY_AWAIT);
+            try {
+                throw;
+            } catch (long &mine) {
+                wrong += mine != r;
+            } catch (...) {
+                wrong++;
+            }
+        }
+    }
+    return n;
+}
+static long handled(long n);
+WEFT_TASK(handled, long, long);
+static long handled(long n) {
+    const weft_clause clauses[] = {WEFT_ONESHOT(give, on_give)};
+    weft_handler h = {clauses, 1, nullptr, nullptr, nullptr, {__FILE__, __LINE__}, false};
+    long out = -1;
+    CHECK(weft_ok(weft_handle(&h, takes, &out, n)));
+    return out;
+}
+static void performing(void *) {
+    enum { N = 20 };
+    handled_fiber f[N];
+    for (long i = 0; i < N; i++) CHECK(weft_ok(weft_spawn(&f[i], handled, i)));
+    for (long i = 0; i < N; i++) {
+        long n = -1;
+        CHECK(weft_ok(weft_await(f[i], handled, &n)));
+        CHECK_EQ(n, i);
+        weft_drop(f[i]);
+    }
+}
+TEST(a_body_and_the_clause_that_goes_on_with_it_have_their_own_exceptions) {
+    wrong = 0;
+    on_each_size(performing, nullptr);
+    CHECK_EQ(wrong.load(), 0);
 }
 
 /* Two exceptions deep, suspended at each depth; each must be there afterwards, and be the one that is rethrown. */

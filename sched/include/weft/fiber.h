@@ -163,7 +163,8 @@ WEFT_API weft_status weft_fiber_status(weft_handle h);
 WEFT_API const char *weft_fiber_name(weft_handle h);
 WEFT_API const weft_site *weft_fiber_site(weft_handle h);
 /* The running fiber; its handle belongs to whoever spawned it.  {NULL, 0} on a plain thread, in the function
- * given to weft_run, and in a forked child that was stolen.  [any thread] [never suspends] */
+ * given to weft_run, and in a forked child that was stolen.  In the body of a handler (weft/continuation.h) that of who drives it.
+ * [any thread] [never suspends] */
 WEFT_API weft_handle weft_self(void);
 
 /* ---- below: what the macros use ---------------------------------------------------------------------- */
