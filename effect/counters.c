@@ -195,7 +195,7 @@ weft_err weft__counters_open(weft_counters *out, uintptr_t ref) {
     if (!c) return WEFT_E_NOMEM;
     c->watch = (weft__eff_watch){enter, leave};
     bool done = weft__plan_make(&p, ref, &(weft_explain_options){.most = UINT32_MAX - 1, .depth = UINT32_MAX - 1},
-                                __builtin_frame_address(0));
+                                __builtin_dwarf_cfa());
     if (done) {
         done = number_nodes(c, &p);
         weft__plan_free(&p);

@@ -9,7 +9,7 @@ size_t weft__explain(uintptr_t ref, const weft_explain_options *o, char *buffer,
     plan p;
     bool done = true;
     if (!o) o = &none;
-    if (!weft__plan_make(&p, ref, o, __builtin_frame_address(0))) return 0;
+    if (!weft__plan_make(&p, ref, o, __builtin_dwarf_cfa())) return 0;
     switch (o->format) {
     case WEFT_EXPLAIN_JSON: weft__plan_json(&p, &out); break;
     case WEFT_EXPLAIN_DOT: weft__plan_dot(&p, &out); break;

@@ -46,7 +46,7 @@ typedef struct plan {
     bool places;
 } plan;
 
-/* frame: of the function that was called with root: a literal just below it is of a function that has returned.
+/* frame: where that of whoever called with root ends: a literal just below it is of a function that has returned.
  * False: no memory; nothing is to be freed. */
 bool weft__plan_make(plan *p, eff_ref root, const weft_explain_options *o, const void *frame);
 void weft__plan_free(plan *p);

@@ -138,7 +138,7 @@ static bool show(walk *w, const pending *o, const weft_eff_node *n) {
 static bool look_at(walk *w, pending o) {
     uint32_t by;
     if (o.made_by) return add_made(w, o.made_by, o.parent, o.depth);
-    const weft_eff_node *n = w->frame - o.ref < BELOW ? NULL : eff_node(o.ref);
+    const weft_eff_node *n = w->frame - 1 - o.ref < BELOW ? NULL : eff_node(o.ref);
     if (!who_counts(w, &o, &by)) return false;
     if (n) return by == PLAN_NONE ? show(w, &o, n) : hide(w, &o, n, by);
     if (by == PLAN_NONE) return weft__plan_add(w->plan, item_of(PLAN_STALE, &o)) != NULL;

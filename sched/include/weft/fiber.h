@@ -71,7 +71,7 @@ typedef struct weft_spawn_options {
  * and yield; not fork, spawn, allocate or print, which take more.  Link with -z now: so does resolving a symbol.
  * Sanitizers and builds without optimisation give it 16 KiB. */
 #define WEFT_STACK_TINY 2048
-#define WEFT_STACK_TINY_ROOM 512
+#define WEFT_STACK_TINY_ROOM 448
 
 /* weft_exit weft_spawn_with(name_fiber *f, name, weft_spawn_options options, input...)
  * weft_exit weft_spawn(name_fiber *f, name, input...)
