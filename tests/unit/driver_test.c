@@ -166,7 +166,7 @@ TEST(a_failure_that_nobody_looks_at_concerns_nobody_and_is_told) {
 }
 
 /* Who runs it is interrupted: the program is, and its fibers have ended when the driver returns. */
-static int stopped_well;
+static _Atomic int stopped_well;
 static int notices(int n);
 WEFT_TASK(notices, int, int);
 static int notices(int n) {

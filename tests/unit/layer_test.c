@@ -516,6 +516,7 @@ static weft_layer made[LAYERS];
 static const weft_layer *needed[LAYERS][3];
 static weft_effect keys[LAYERS];
 static _Atomic int order;
+static bool apart; /* on two workers at once an acquire that ended first may be noted second */
 
 static weft_exit acquire_node(int *value, void *arg) {
     node *x = arg;
@@ -539,7 +540,7 @@ static weft_exit release_node(int *value, void *arg) {
     CHECK_EQ(*value, x - nodes);
     CHECK_EQ(x->acquired, 1);
     CHECK_EQ(atomic_fetch_add(&x->released, 1), 0);
-    CHECK_EQ(x->order, order); /* last acquired first */
+    if (!apart) CHECK_EQ(x->order, order); /* last acquired first */
     order--;
     for (int i = 0; i < x->n; i++) CHECK_EQ(nodes[x->needs[i]].released, 0);
     return weft_done;
@@ -574,7 +575,9 @@ static void by_chance(void *arg) {
 }
 TEST(layers_by_chance_keep_their_order_and_leave_nothing) {
     for (chance = 1; chance <= 60; chance++) {
+        apart = true;
         run_ends(&WEFT_OPTIONS(.workers = 2, .clock = WEFT_CLOCK_AUTO), by_chance, NULL, WEFT_OK);
+        apart = false;
         searched(WEFT_CLOCK_AUTO, by_chance, chance, WEFT_EXPLORE_RANDOM);
         searched(WEFT_CLOCK_AUTO, by_chance, chance, WEFT_EXPLORE_PCT);
     }
