@@ -121,6 +121,7 @@ static weft_exit on_give_up(const give_up_op *op, void *answer, void *self) {
 }
 typedef struct work {
     weft_test t;
+    weft_gate *other_work; /* takes long enough, mostly; not the handler's, whose body may be aborted while that is opened */
     bool careful;
 } work;
 static long gives_up(work w);
@@ -139,19 +140,19 @@ static long starts_one(work w);
 WEFT_TASK(starts_one, long, work);
 static long starts_one(work w) {
     gives_up_fiber f;
-    weft_gate other_work; /* takes long enough, mostly */
-    weft_gate_init(&other_work);
-    if (!weft_ok(weft_spawn(&f, gives_up, w.t, w.careful))) return 0;
+    if (!weft_ok(weft_spawn(&f, gives_up, w.t, w.other_work, w.careful))) return 0;
     if (w.careful) weft_await(f, gives_up, NULL);
-    weft_spawn((opens_fiber *)NULL, opens, &other_work);
-    weft_gate_wait(&other_work);
+    weft_spawn((opens_fiber *)NULL, opens, w.other_work);
+    weft_gate_wait(w.other_work);
     weft_drop(f);
     return 1;
 }
 static void outlived(weft_test t, bool careful) {
     long out = 0;
+    weft_gate other_work;
+    weft_gate_init(&other_work);
     weft_handler h = WEFT_SHARED_HANDLER(NULL, WEFT_ABORT(give_up, on_give_up));
-    WEFT_SCOPE(s, NULL) weft_handle(&h, starts_one, &out, t, careful);
+    WEFT_SCOPE(s, NULL) weft_handle(&h, starts_one, &out, t, &other_work, careful);
 }
 static void child_outlives(weft_test t) { outlived(t, false); }
 static void child_is_awaited(weft_test t) { outlived(t, true); }
