@@ -159,11 +159,11 @@ static size_t region_bytes(size_t slots, size_t slot_bytes) {
 
 /* As much as fits.  Where the system refuses the full size (a limit, strict overcommit), the largest
  * piece that fits is not kept: an eighth of it leaves room for the rest of the process.  Where guards
- * cost mappings few stacks are expected, and emulators count pages: begin small, then double. */
+ * cost mappings few stacks are expected, and emulators pay for each page: begin small, then double. */
 static char *reserve_slots(size_t slot_bytes, uint32_t nregions, size_t *slots) {
     size_t want = REGION_BYTES / slot_bytes;
     if (want > REGION_SLOTS) want = REGION_SLOTS;
-    if (weft__os_guard_kind() != OS_GUARD_MADVISE && nregions < 6) want >>= 6 - nregions;
+    if (weft__os_guard_kind() != OS_GUARD_MADVISE && nregions < 10) want >>= 10 - nregions;
     size_t n = want;
     char *base;
     while (!(base = weft__os_reserve(region_bytes(n, slot_bytes), REGION_ALIGN))) {
