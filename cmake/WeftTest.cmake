@@ -47,7 +47,8 @@ function(weft_test_folder out)
   set(${out} "${folder}" PARENT_SCOPE)
 endfunction()
 
-# The properties all tests share.  TIMEOUT is in seconds of a plain native build.
+# The properties all tests share.  TIMEOUT is in seconds of a plain native build, and there to end what hangs: a machine that
+# others use as well may take ten times what it takes alone.
 function(weft_test_properties name labels timeout)
   if(CMAKE_CROSSCOMPILING)
     list(APPEND labels arm64)
@@ -70,7 +71,7 @@ function(weft_test name)
   string(REGEX REPLACE "\\..*" "" kind "${folder}")
   if(NOT arg_TIMEOUT)
     if(kind STREQUAL "unit")
-      set(arg_TIMEOUT 60)
+      set(arg_TIMEOUT 180)
     else()
       set(arg_TIMEOUT 300)
     endif()

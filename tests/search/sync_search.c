@@ -11,7 +11,7 @@
 #include <weft/sync.h>
 #include <weft/test.h>
 
-#if defined(WEFT_DEBUG) && WEFT_DEBUG > 0
+#if defined(WEFT_TEST_EMULATED) || (defined(WEFT_DEBUG) && WEFT_DEBUG > 0)
 enum { RUNS = 200 };
 #else
 enum { RUNS = WEFT__SAN_STACKS > 1 ? 200 : 10000 };

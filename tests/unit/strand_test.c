@@ -12,7 +12,7 @@
 #include <time.h>
 #include <weft/fiber.h>
 
-enum { ROUNDS = 200, SEVERAL = 5 };
+enum { ROUNDS = 100, SEVERAL = 5 };
 
 static unsigned asleep(runtime *rt) { return (unsigned)__builtin_popcountll(atom_load_seq(&rt->idle.mask[0])); }
 
