@@ -311,7 +311,7 @@ TEST(d_h_or_a_clock_that_is_provided) {
 
 /* ---- D-I: cancelled, then waited for ------------------------------------------------------------------------- */
 
-static int cleaned_up;
+static _Atomic int cleaned_up;
 static int endless(int n);
 WEFT_TASK(endless, int, int);
 static int endless(int n) {

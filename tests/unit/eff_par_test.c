@@ -369,7 +369,7 @@ AUTO(a_long_chain_of_maps_notices_an_interrupt_on_its_way) {
 
 /* ---- schedules ------------------------------------------------------------------------------------ */
 
-static int held, held_most;
+static _Atomic int held, held_most;
 static long holds(long n);
 WEFT_TASK(holds, long, long);
 static long holds(long n) {

@@ -286,7 +286,7 @@ BOTH(annotate_says_something_about_what_went_wrong) {
 
 /* ---- again ---------------------------------------------------------------------------------------- */
 
-static int attempts;
+static _Atomic int attempts;
 static long third(long n);
 WEFT_TASK(third, long, long);
 static long third(long n) {

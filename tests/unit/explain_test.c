@@ -21,7 +21,7 @@ static long work_for(long ms) {
     return ms;
 }
 WEFT_TASK(work_for, long, long);
-static int bad_calls;
+static _Atomic int bad_calls;
 static long fail_twice(long n) {
     weft_sleep(weft_ms(n));
     if (++bad_calls <= 2) weft_failf(300 + bad_calls, "call %d", bad_calls);

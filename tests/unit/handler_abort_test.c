@@ -14,7 +14,7 @@ static weft_exit stops(long with) {
 
 /* ---- the body ------------------------------------------------------------------------------------------- */
 
-static int returned; /* frames */
+static _Atomic int returned; /* frames */
 static long recurses(int n);
 WEFT_TASK(recurses, long, int);
 static long recurses(int n) {
@@ -147,7 +147,7 @@ TEST(an_abort_clause_runs_after_its_body_and_outside_of_its_handler) { everywher
 
 /* Several nested: what is within the ended body is over, too. */
 static bool on_fiber(void) { return weft_self().fiber || thread_fiber(); }
-static int ended_inside;
+static _Atomic int ended_inside;
 static long through(int n);
 WEFT_TASK(through, long, int);
 static long through(int n) {
@@ -180,7 +180,7 @@ TEST(an_abort_ends_all_handlers_within_its_own_as_interrupts) { everywhere(throu
 
 /* ---- what the body waits for, and holds ----------------------------------------------------------------- */
 
-static int finalized;
+static _Atomic int finalized;
 static weft_exit finalizes(void *arg) {
     CHECK(weft_ok(weft_sleep(weft_ms(1)))); /* shielded */
     finalized += *(int *)arg;

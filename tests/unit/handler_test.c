@@ -172,7 +172,7 @@ TEST(effects_of_one_name_are_one_in_all_files) { everywhere(two_files); }
 
 /* ---- passing -------------------------------------------------------------------------------------------- */
 
-static int passed;
+static _Atomic int passed;
 static weft_exit passes(const who_op *op, long *reply, void *self) {
     (void)op, (void)self;
     *reply = -7; /* means nothing */

@@ -385,7 +385,7 @@ TEST(who_is_asked_to_stop_tries_nothing_again) { on_clock(WEFT_CLOCK_AUTO, stops
 
 /* ---- an attempt is a scope ---------------------------------------------------------------------------- */
 
-static int alive, most_alive;
+static _Atomic int alive, most_alive;
 static long helper(int fails);
 WEFT_TASK(helper, long, int);
 static long helper(int fails) {
