@@ -71,12 +71,38 @@ static void store_unlend(carried *c) {
     store_drop(c);
 }
 
+/* There it is alone, if it is so here: S1. */
+static bool store_move(carried *c, fiber *f, fiber *to) {
+    store *s = (store *)(void *)c;
+    if (!store_alone(s, f)) return false;
+    spin_lock(&s->lock);
+    c->home = to;
+    atom_store_rel(&c->on, to);
+    spin_unlock(&s->lock);
+    return true;
+}
+
+/* Bodies that it was lent to there may still go on. */
+static bool store_move_back(carried *c, fiber *to, fiber *f) {
+    store *s = (store *)(void *)c;
+    spin_lock(&s->lock);
+    bool moved = c->home == to;
+    if (moved) {
+        c->home = f;
+        if (s->lent == 0) atom_store_rel(&c->on, f);
+    }
+    spin_unlock(&s->lock);
+    return moved;
+}
+
 static void store_failed(carried *c, fiber *f, weft_exit e, bool passed_on) {
     weft__run_note_failure((store *)(void *)c, f, e, passed_on);
 }
 
 static carried *store_inherit(carried *from, fiber *f, weft_fiber *child);
-static const carried_ops ops = {store_inherit, store_lend, store_unlend, store_drop, store_failed};
+static const carried_ops ops = {
+    .inherit = store_inherit, .lend = store_lend, .unlend = store_unlend, .drop = store_drop, .move = store_move,
+    .move_back = store_move_back, .failed = store_failed};
 
 store *weft__store_new(run *r, uint64_t seed) {
     store *s = weft__heap_alloc(sizeof *s, 0);

@@ -316,7 +316,7 @@ static ctx *begin_body(void *handler, uint64_t none, const void *b, const void *
     }
     d->start.items = weft__handler_items(d->start.h, &d->start.payload);
     what->call->site = (uintptr_t)what->site;
-    weft__coro_begins(body, f, what->call, run_body, d);
+    weft__coro_begins(body, f, what->call, run_body, d, false);
     drive_begins(d, f, body, answer);
     return go_to(d, body);
 }

@@ -5,6 +5,7 @@
  *   C3  a forked child is part of its fiber, taken by another worker or not: it has its parent's
  *   C4  so is a body with a stack of its own (sched/coro.h); but that may go on when the fiber does, or has ended, so it is
  *       lent what the fiber carries until it ends
+ *   C5  more stack is the fiber itself, which waits: it moves there, and back
  *
  * A fiber without one, and what it spawns, pays a load for each spawn and each failure.
  * Rejected: fiber-locals (weft/local.h), a list that is searched: what is read for each effect is found at once.
@@ -21,6 +22,10 @@ typedef struct carried_ops {
     /* C4.  Whoever carries it; must not suspend. */
     void (*lend)(struct carried *c);
     void (*unlend)(struct carried *c);
+    /* C5.  f calls: it goes on as `to`.  False: it is to be lent, instead. */
+    bool (*move)(struct carried *c, fiber *f, fiber *to);
+    /* `to` calls.  False: it was lent. */
+    bool (*move_back)(struct carried *c, fiber *to, fiber *f);
     /* The block of its fiber goes.  Any thread; must not suspend. */
     void (*drop)(struct carried *c);
     /* f, or a child on f, fails: with what it was told by another (passed on), or first of all.  Must not suspend. */
@@ -30,7 +35,7 @@ typedef struct carried_ops {
 typedef struct carried {
     const carried_ops *ops;
     _Atomic(fiber *) on; /* where its fiber runs, once it has started; to be changed by `ops` */
-    fiber *home;         /* the same, constant */
+    fiber *home;         /* the same, but for what `on` is while it is lent; changed by move */
 } carried;
 
 /* Of a forked child: that of the fiber it is part of. */

@@ -34,8 +34,8 @@ uint64_t weft__coros_kept(const struct runtime *rt);
  * False: there is no stack; nothing was called. */
 bool weft__coro_call(fiber *f, void (*fn)(void *arg), void *arg);
 
-/* c, idle, begins a task on behalf of f, and ends it.  c's first switch calls fn(arg). */
-void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg);
+/* c, idle, begins a task on behalf of f, and ends it.  c's first switch calls fn(arg).  is_f: nothing but more stack for f. */
+void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg, bool is_f);
 void weft__coro_ends(fiber *c);
 
 /* All of a switch but the jump. */

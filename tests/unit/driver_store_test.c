@@ -1,6 +1,7 @@
 /* The store: snapshots for what is spawned, one store for what is forked, puts that are seen and stay.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
 #include "unit/driver_runs.h"
+#include "effect/store.h"
 #include <weft/continuation.h>
 #include <weft/scope.h>
 
@@ -350,6 +351,91 @@ TEST(a_body_that_goes_on_beside_its_fiber_loses_nothing) {
         weft_result_free(r);
     }
     UNDER_ALL(ended_well, goes_on_beside, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 20);
+}
+
+/* ---- more stack ------------------------------------------------------------------------------------------ */
+
+/* Below many handlers the fiber goes on with more stack, and is as alone with its store there as before: no put takes the lock.
+ * A body that is begun there goes on when that stack has gone, and what it puts is seen. */
+enum { DEEP = 300 };
+WEFT_EFFECT(nothing, char, char unused;);
+static weft_exit on_nothing(const nothing_op *op, char *reply, void *self) {
+    (void)op, (void)reply, (void)self;
+    return weft_done;
+}
+static store *store_here(void) { return store_of(thread_fiber()); }
+static void add(long n) { weft_must(weft_do_modify(number, plus, &n, NULL)); }
+static void alone_at_the_bottom(void) {
+    fiber *f = thread_fiber();
+    uint64_t before = store_here()->version;
+    CHECK(f->driver && atom_load_rlx(&f->carried->on) == f);
+    weft_must(weft_do_put(number, GET(number) + 1));
+    CHECK_EQ(store_here()->version, before);
+}
+static void begins_a_body(void) {
+    fiber *f = thread_fiber();
+    int out = 0;
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_ONESHOT(park, on_park));
+    weft_must(weft_handle(&h, parks, &out, 1));
+    CHECK(!atom_load_rlx(&f->carried->on)); /* it may go on beside this fiber */
+    add(1);
+}
+typedef struct depth {
+    int left;
+    void (*at_the_bottom)(void);
+} depth;
+static int goes_deep(depth d);
+WEFT_TASK(goes_deep, int, depth);
+static int goes_deep(depth d) {
+    weft_handler h = WEFT_HANDLER(NULL, WEFT_TAIL(nothing, on_nothing));
+    int out = 0;
+    if (d.left == 0) return d.at_the_bottom(), 1;
+    weft_must(weft_handle(&h, goes_deep, &out, d.left - 1, d.at_the_bottom));
+    add(1);
+    return out;
+}
+static int comes_back(int n);
+WEFT_TASK(comes_back, int, int);
+static int comes_back(int n) {
+    fiber *f = thread_fiber();
+    int out = 0;
+    CHECK_EQ(goes_deep((depth){DEEP, alone_at_the_bottom}), 1);
+    CHECK_EQ(GET(number), DEEP + 1);
+    CHECK(atom_load_rlx(&f->carried->on) == f && f->carried->home == f);
+    weft_must(weft_do_put(number, 0));
+    CHECK_EQ(goes_deep((depth){DEEP, begins_a_body}), 1);
+    CHECK_EQ(GET(number), DEEP + 2);
+    CHECK(!atom_load_rlx(&f->carried->on) && f->carried->home == f);
+    weft_must(weft_resume(parked, park, 10, &out)); /* the last to have been lent it */
+    CHECK_EQ(GET(number), DEEP + 12);
+    CHECK(atom_load_rlx(&f->carried->on) == f);
+    return n;
+}
+TEST(a_fiber_takes_its_store_along_to_more_stack_and_back) {
+    UNDER_ALL(ended_well, comes_back, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 3);
+}
+
+/* But not while it has a child that may be elsewhere, who has the store, too. */
+static int modified_there;
+static void shared_at_the_bottom(void) { modifies(modified_there); }
+static int forks_and_goes_deep(int n);
+WEFT_TASK(forks_and_goes_deep, int, int);
+static int forks_and_goes_deep(int n) {
+    modifies_task t;
+    weft_fork(&t, modifies, 3 * n);
+    modified_there = n;
+    for (int i = 0; i < 3; i++) CHECK_EQ(goes_deep((depth){DEEP, shared_at_the_bottom}), 1);
+    weft_join(&t, modifies);
+    CHECK_EQ(GET(number), 3 * (2 * n + DEEP));
+    return n;
+}
+TEST(a_fiber_with_children_elsewhere_loses_nothing_on_more_stack) {
+    for (int i = 0; i < 10; i++) {
+        weft_result *r = weft_run_async(forks_and_goes_deep, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0)), .workers = 2), BESIDE);
+        ended_well(r);
+        weft_result_free(r);
+    }
+    UNDER_ALL(ended_well, forks_and_goes_deep, WEFT_WITH(WEFT_STORE(WEFT_SET(number, 0))), 50);
 }
 
 /* ---- without a driver -------------------------------------------------------------------------------------- */
