@@ -118,7 +118,7 @@ static carried *store_inherit(carried *from, fiber *f, weft_fiber *child) {
     store *parent = (store *)(void *)from, *s = weft__store_new(parent->run, weft__store_random(parent, f));
     run *r = parent->run;
     if (!s) return NULL;
-    s->table = weft__store_snapshot(parent, f);
+    store_set_table(s, weft__store_snapshot(parent, f));
     if (r->trace) {
         const weft_site *site = spawn_site(child);
         spin_lock(&r->lock);

@@ -333,18 +333,21 @@ static const weft__entry *found(const weft__evidence **from, uint64_t slot) {
     }
 }
 
+static weft_exit pass_on(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                         const weft__entry *e);
+
 weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
                                  const weft__evidence *from) {
     fiber *f = thread_fiber();
     const weft__entry *e = found(&from, weft__look(&effect->slot));
     if (!e) return unhandled(f, effect, at);
     weft_exit x = perform_found(f, e, effect, payload, reply, at);
-    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : weft__perform_passed(effect, payload, reply, at, e);
+    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : pass_on(effect, payload, reply, at, e);
 }
 
-/* O(1) memory, however many pass; and of each only its entry is looked at. */
-weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                               const weft__entry *e) {
+/* e's clause has passed.  O(1) memory, however many do; and of each only its entry is looked at. */
+static weft_exit pass_on(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                         const weft__entry *e) {
     fiber *f = thread_fiber();
     const weft__evidence *here = evidence_here(f);
     for (;;) {
@@ -357,6 +360,11 @@ weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, v
         if (x.tag != WEFT__PASSED) return x;
         e = next;
     }
+}
+
+/* The caller has forgotten the entry: it would have to keep it over each call. */
+weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at) {
+    return pass_on(effect, payload, reply, at, weft__evidence_find(evidence_here(thread_fiber()), effect));
 }
 
 /* An entry around a body that only its driver knows: there are such that are not shared. */

@@ -74,7 +74,7 @@ static void *place_of(store *s, const weft_state *key) {
         table *n = table_with(t, (uint32_t)slot + 1, more);
         if (!n) return NULL;
         weft__table_drop(t);
-        s->table = t = n;
+        store_set_table(s, t = n);
     }
     if (!there) {
         *(const weft_state **)(void *)((char *)t + t->end) = key;
@@ -126,7 +126,7 @@ uint64_t weft__store_random(store *s, fiber *f) {
 
 bool weft__store_get(store *s, fiber *f, const weft_state *key, void *to) {
     bool locked = store_enter(s, f);
-    void *v = table_value(s->table, key);
+    void *v = store_value(s, key);
     if (v) memcpy(to, v, key->bytes);
     store_leave(s, locked);
     return v;
@@ -158,7 +158,7 @@ static weft_exit on_get(const weft_get_op *op, char *reply, void *self) {
     store *s = store_of(f);
     (void)reply, (void)self;
     if (WEFT_LIKELY(s && atom_load_acq(&s->carried.on) == f && f->anchor == &f->root)) {
-        const void *v = table_value(s->table, op->key);
+        const void *v = store_value(s, op->key);
         if (WEFT_LIKELY(v != NULL)) {
             par_copy(op->to, v, op->key->bytes);
             return success;
@@ -183,7 +183,7 @@ static weft_exit on_put(const weft_put_op *op, char *reply, void *self) {
     store *s = store_of(f);
     (void)reply, (void)self;
     if (WEFT_LIKELY(s && atom_load_acq(&s->carried.on) == f && f->anchor == &f->root)) {
-        void *v = table_value(s->table, op->key);
+        void *v = store_value(s, op->key);
         if (WEFT_LIKELY(v != NULL) && WEFT_LIKELY(is_own(s->table))) {
             par_copy(v, op->from, op->key->bytes);
             return success;
@@ -196,7 +196,7 @@ static weft_exit on_put(const weft_put_op *op, char *reply, void *self) {
  * alone stays so: fn neither forks nor suspends. */
 static bool modify_once(store *s, fiber *f, const weft_modify_op *op, void *value, weft_exit *e) {
     bool locked = store_enter(s, f);
-    const void *v = table_value(s->table, op->key);
+    const void *v = store_value(s, op->key);
     uint64_t version = s->version;
     if (v) memcpy(value, v, op->key->bytes);
     store_leave(s, locked);

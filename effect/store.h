@@ -34,7 +34,8 @@ typedef struct store {
     spin lock;
     uint32_t lent;   /* to bodies with stacks of their own, who may go on beside the fiber: meanwhile nobody is S1.  Locked */
     _Atomic uint64_t refs; /* its fiber's block, and those bodies */
-    table *table;    /* a reference, or NULL: empty */
+    table *table;    /* a reference, or NULL: empty; */
+    uint64_t slots;  /* and its slots, 0 then: so a look at a value asks one thing less */
     uint64_t version; /* of puts under the lock */
     uint64_t random;
     struct run *run;  /* a reference (effect/run.h) */
@@ -55,6 +56,15 @@ static inline bool store_alone(store *s, const fiber *f) {
 static inline void *table_value(table *t, const weft_state *key) {
     uint64_t slot = weft__look(&key->slot);
     return WEFT_LIKELY(t && slot < t->slots && t->at[slot]) ? (char *)t + t->at[slot] : NULL;
+}
+static inline void store_set_table(store *s, table *t) {
+    s->table = t;
+    s->slots = t ? t->slots : 0;
+}
+/* table_value of its table. */
+static inline void *store_value(const store *s, const weft_state *key) {
+    uint64_t slot = weft__look(&key->slot);
+    return WEFT_LIKELY(slot < s->slots && s->table->at[slot]) ? (char *)s->table + s->table->at[slot] : NULL;
 }
 static inline const weft_state *table_key(const table *t, uint32_t slot) {
     return t->at[slot] ? *(const weft_state *const *)(const void *)((const char *)t + t->at[slot] - VALUE_HEAD) : NULL;

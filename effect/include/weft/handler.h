@@ -60,9 +60,8 @@ typedef struct weft_k {
 /* A perform that is not a plain call to a clause nearby.  Returns what weft_perform does.  [any thread] */
 WEFT_API weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
                                                 const weft_place *at);
-/* Go on outwards: e's clause has passed. */
-WEFT_API weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                                        const weft__entry *e);
+/* Go on outwards: the innermost clause has passed. */
+WEFT_API weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at);
 
 enum { WEFT__PASSED = 16, WEFT__TRANSFERRED }; /* tags of exits that only say: ask the next one out; go on with a continuation */
 
@@ -80,7 +79,7 @@ static inline __attribute__((always_inline)) weft_exit weft__perform(const weft_
                 weft_exit x = e->tail(payload, reply, e->self);
                 f->env = here;
                 if (WEFT_LIKELY(weft_ok(x)) || x.tag != WEFT__PASSED) return x; /* the caller asks the former, too */
-                return weft__perform_passed(effect, payload, reply, at, e);
+                return weft__perform_passed(effect, payload, reply, at);
             }
         }
     }
