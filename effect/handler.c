@@ -333,22 +333,9 @@ static const weft__entry *found(const weft__evidence **from, uint64_t slot) {
     }
 }
 
-static weft_exit pass_on(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                         const weft__entry *e);
-
-weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                                 const weft__evidence *from) {
-    fiber *f = thread_fiber();
-    const weft__entry *e = found(&from, weft__look(&effect->slot));
-    if (!e) return unhandled(f, effect, at);
-    weft_exit x = perform_found(f, e, effect, payload, reply, at);
-    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : pass_on(effect, payload, reply, at, e);
-}
-
 /* e's clause has passed.  O(1) memory, however many do; and of each only its entry is looked at. */
-static weft_exit pass_on(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
-                         const weft__entry *e) {
-    fiber *f = thread_fiber();
+static inline __attribute__((always_inline)) weft_exit pass_on(fiber *f, const weft__entry *e, const weft_effect *effect,
+                                                               const void *payload, void *reply, const weft_place *at) {
     const weft__evidence *here = evidence_here(f);
     for (;;) {
         const weft__entry *next = e->next;
@@ -362,9 +349,20 @@ static weft_exit pass_on(const weft_effect *effect, const void *payload, void *r
     }
 }
 
-/* The caller has forgotten the entry: it would have to keep it over each call. */
+weft_exit weft__perform_outwards(const weft_effect *effect, const void *payload, void *reply, const weft_place *at,
+                                 const weft__evidence *from) {
+    fiber *f = thread_fiber();
+    const weft__entry *e = found(&from, weft__look(&effect->slot));
+    if (!e) return unhandled(f, effect, at);
+    weft_exit x = perform_found(f, e, effect, payload, reply, at);
+    return WEFT_LIKELY(x.tag != WEFT__PASSED) ? x : pass_on(f, e, effect, payload, reply, at);
+}
+
+/* Who performed has forgotten the entry: it would have had to keep it over each call.  It was on a fiber. */
 weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at) {
-    return pass_on(effect, payload, reply, at, weft__evidence_find(evidence_here(thread_fiber()), effect));
+    fiber *f = thread_fiber();
+    if (!f) __builtin_unreachable();
+    return pass_on(f, evidence_here(f)->at[weft__look(&effect->slot)], effect, payload, reply, at);
 }
 
 /* An entry around a body that only its driver knows: there are such that are not shared. */
