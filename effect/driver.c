@@ -54,45 +54,32 @@ static void store_drop(carried *c) {
     weft__heap_free(s, sizeof *s);
 }
 
-static void store_lend(carried *c) {
+/* More stack for f: if f is alone with the store (S1), that is alone with it.  Else the store is lent. */
+static void store_lend(carried *c, fiber *f, fiber *to, bool is_f) {
     store *s = (store *)(void *)c;
-    atom_add_rlx(&s->refs, 1);
+    bool moves = is_f && store_alone(s, f);
+    if (!moves) atom_add_rlx(&s->refs, 1);
     spin_lock(&s->lock);
-    s->lent++;
-    atom_store_rlx(&c->on, NULL);
+    if (moves)
+        c->home = to;
+    else
+        s->lent++;
+    atom_store_rel(&c->on, moves ? to : NULL);
     spin_unlock(&s->lock);
 }
 
-static void store_unlend(carried *c) {
-    store *s = (store *)(void *)c;
-    spin_lock(&s->lock);
-    if (--s->lent == 0) atom_store_rel(&c->on, c->home);
-    spin_unlock(&s->lock);
-    store_drop(c);
-}
-
-/* There it is alone, if it is so here: S1. */
-static bool store_move(carried *c, fiber *f, fiber *to) {
-    store *s = (store *)(void *)c;
-    if (!store_alone(s, f)) return false;
-    spin_lock(&s->lock);
-    c->home = to;
-    atom_store_rel(&c->on, to);
-    spin_unlock(&s->lock);
-    return true;
-}
-
-/* Bodies that it was lent to there may still go on. */
-static bool store_move_back(carried *c, fiber *to, fiber *f) {
+/* Whatever else it was lent to may still go on. */
+static void store_unlend(carried *c, fiber *to, fiber *f) {
     store *s = (store *)(void *)c;
     spin_lock(&s->lock);
     bool moved = c->home == to;
-    if (moved) {
+    if (moved)
         c->home = f;
-        if (s->lent == 0) atom_store_rel(&c->on, f);
-    }
+    else
+        s->lent--;
+    if (s->lent == 0) atom_store_rel(&c->on, c->home);
     spin_unlock(&s->lock);
-    return moved;
+    if (!moved) store_drop(c);
 }
 
 static void store_failed(carried *c, fiber *f, weft_exit e, bool passed_on) {
@@ -100,9 +87,7 @@ static void store_failed(carried *c, fiber *f, weft_exit e, bool passed_on) {
 }
 
 static carried *store_inherit(carried *from, fiber *f, weft_fiber *child);
-static const carried_ops ops = {
-    .inherit = store_inherit, .lend = store_lend, .unlend = store_unlend, .drop = store_drop, .move = store_move,
-    .move_back = store_move_back, .failed = store_failed};
+static const carried_ops ops = {store_inherit, store_lend, store_unlend, store_drop, store_failed};
 
 store *weft__store_new(run *r, uint64_t seed) {
     store *s = weft__heap_alloc(sizeof *s, 0);

@@ -9,6 +9,11 @@
  * wrote is seen by the parent once it has joined it; so neither side needs more than the order that fork and join give.  All
  * others, and that stack in between, take the lock.
  *
+ * carried.on says which stack that is, NULL while the store is lent; home which it is afterwards.  Both are written under the
+ * lock, by who begins or ends a stack.  `on` is read without it, for one question, is it me: the answer is yes only where the
+ * last one to write it was this stack, the driver that waits for it or goes on after it, or (release, acquire) the last body to
+ * end, whose accesses come before.
+ *
  * Rejected: a lock for each access (five times the cost of what it protects); a snapshot for each forked child (whether a
  * child is called or taken would be seen in its parent's store); a map that is searched.
  * SPDX-License-Identifier: Apache-2.0 OR MIT */
@@ -34,8 +39,8 @@ typedef struct store {
     spin lock;
     uint32_t lent;   /* to bodies with stacks of their own, who may go on beside the fiber: meanwhile nobody is S1.  Locked */
     _Atomic uint64_t refs; /* its fiber's block, and those bodies */
-    table *table;    /* a reference, or NULL: empty; */
-    uint64_t slots;  /* and its slots, 0 then: so a look at a value asks one thing less */
+    table *table;    /* S1.  A reference, or NULL: empty; */
+    uint64_t slots;  /* S1.  its slots, or 0: so a look at a value asks one thing less */
     uint64_t version; /* of puts under the lock */
     uint64_t random;
     struct run *run;  /* a reference (effect/run.h) */

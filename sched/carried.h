@@ -19,13 +19,9 @@
 typedef struct carried_ops {
     /* For s, which is spawned by f, who carries `from`.  NULL: no memory. */
     struct carried *(*inherit)(struct carried *from, fiber *f, weft_fiber *s);
-    /* C4.  Whoever carries it; must not suspend. */
-    void (*lend)(struct carried *c);
-    void (*unlend)(struct carried *c);
-    /* C5.  f calls: it goes on as `to`.  False: it is to be lent, instead. */
-    bool (*move)(struct carried *c, fiber *f, fiber *to);
-    /* `to` calls.  False: it was lent. */
-    bool (*move_back)(struct carried *c, fiber *to, fiber *f);
+    /* C4, and C5 (is_f): `to` begins on behalf of f, which calls; and ends, which it says itself.  Must not suspend. */
+    void (*lend)(struct carried *c, fiber *f, fiber *to, bool is_f);
+    void (*unlend)(struct carried *c, fiber *to, fiber *f);
     /* The block of its fiber goes.  Any thread; must not suspend. */
     void (*drop)(struct carried *c);
     /* f, or a child on f, fails: with what it was told by another (passed on), or first of all.  Must not suspend. */
@@ -35,7 +31,7 @@ typedef struct carried_ops {
 typedef struct carried {
     const carried_ops *ops;
     _Atomic(fiber *) on; /* where its fiber runs, once it has started; to be changed by `ops` */
-    fiber *home;         /* the same, but for what `on` is while it is lent; changed by move */
+    fiber *home;         /* where that is again once nothing is lent; set when it starts, then changed by `ops` */
 } carried;
 
 /* Of a forked child: that of the fiber it is part of. */

@@ -72,7 +72,7 @@ void weft__coro_driven(fiber *f) {
 void weft__coro_begins(fiber *c, fiber *f, weft_task *t, void (*fn)(void *arg), void *arg, bool is_f) {
     if (coro_cares(f)) weft__coro_driven(f);
     weft__task_begins(c, t, f->pub.scope);
-    if (WEFT_UNLIKELY(c->carried != NULL) && !(is_f && c->carried->ops->move(c->carried, f, c))) c->carried->ops->lend(c->carried);
+    if (WEFT_UNLIKELY(c->carried != NULL)) c->carried->ops->lend(c->carried, f, c, is_f);
     c->where = f->where;
     c->told = TOLD_NOTHING;
     c->coro_fn = fn;
@@ -86,7 +86,7 @@ void weft__coro_ends(fiber *c) {
     atom_store_rlx(&c->drives, NULL);
     carried *lent = c->carried;
     weft__task_ends(c);
-    if (WEFT_UNLIKELY(lent != NULL) && !lent->ops->move_back(lent, c, c->driver)) lent->ops->unlend(lent);
+    if (WEFT_UNLIKELY(lent != NULL)) lent->ops->unlend(lent, c, c->driver);
 }
 
 /* ---- more stack --------------------------------------------------------------------------------------- */

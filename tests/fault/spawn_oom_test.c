@@ -294,7 +294,7 @@ static void in_a_row(void *arg) {
 TEST(fibers_that_await_each_other_in_a_row_end_when_there_are_no_more_stacks) {
     alarm(30); /* a hang is the failure */
     weft_err err = WEFT_E_DEADLOCK;
-    for (int tries = 0; err == WEFT_E_DEADLOCK && tries < 10; tries++)
+    for (int tries = 0; err == WEFT_E_DEADLOCK && tries < 3; tries++)
         err = weft_run(&WEFT_OPTIONS(.workers = 1, .stack_bytes = 8 << 20), in_a_row, NULL);
     CHECK_EQ(err, WEFT_OK);
     alarm(0);

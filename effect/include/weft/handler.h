@@ -60,7 +60,7 @@ typedef struct weft_k {
 /* A perform that is not a plain call to a clause nearby.  Returns what weft_perform does.  [any thread] */
 WEFT_API weft_exit weft__perform_slow(const weft_effect *effect, const void *payload, void *reply,
                                                 const weft_place *at);
-/* Go on outwards: the innermost clause has passed. */
+/* Go on outwards: the innermost clause has passed.  [on a fiber; what is in force is what it was at the perform] */
 WEFT_API weft_exit weft__perform_passed(const weft_effect *effect, const void *payload, void *reply, const weft_place *at);
 
 enum { WEFT__PASSED = 16, WEFT__TRANSFERRED }; /* tags of exits that only say: ask the next one out; go on with a continuation */
